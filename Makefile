@@ -1,0 +1,68 @@
+# `make help` lists the targets. Needs Go, make, and npm or pip (for the embedded ClickHouse engine).
+# test-kafka also needs Java 17 and Maven.
+
+GO        ?= go
+BIN       ?= bin/usher
+ARGS      ?=
+PACKAGES  ?= ./...
+FUZZTIME  ?= 20s
+BENCHTIME ?= 1s
+BENCH     ?= .
+
+FETCH_ENGINE = sinks/clickhouse/embedded/fetch-libchdb.sh
+KAFKA        = pipeline/source/kafka/kafkatest/kafka.sh
+ON_KAFKA     = $(if $(KAFKA_ADDRESS),USHER_TEST_KAFKA=$(KAFKA_ADDRESS),$(KAFKA) run --)
+# The packages with a test that asks for a real broker, found by the words that such a test holds.
+KAFKA_PACKAGES = $$(grep -rlE --include='*_test.go' 'USHER_TEST_KAFKA|kafkatest' \
+                   cmd pipeline sinks bench | xargs -n 1 dirname | sort -u | sed 's|^|./|')
+GO_FOLDERS   = bench cmd dashboards features pipeline sinks
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test test-race test-kafka fuzz bench dashboards lint fmt libchdb clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/usher
+	$(GO) build -trimpath -o $(BIN) ./cmd/usher
+
+demo: libchdb build ## play generated chats through broker, router, sink and engine; more with ARGS="--help"
+	$(BIN) demo $(ARGS)
+
+test: libchdb ## run every test that needs no server
+	$(GO) test -timeout 20m $(PACKAGES)
+
+test-race: libchdb ## the same under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race -timeout 40m $(PACKAGES)
+
+test-kafka: libchdb ## run the tests that want a real Apache Kafka: starts one, or takes KAFKA_ADDRESS=host:port
+	USHER_REQUIRE_KAFKA=1 $(ON_KAFKA) $(GO) test -count=1 -timeout 20m $(KAFKA_PACKAGES)
+
+fuzz: ## fuzz every decoder for FUZZTIME each (20s)
+	@set -e; for package in $$($(GO) list $(PACKAGES)); do \
+	  for name in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+	    echo "$$package $$name"; \
+	    $(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$package; \
+	  done; \
+	done
+
+bench: ## run the micro benchmarks (BENCH=pattern, BENCHTIME=1s)
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem $(PACKAGES)
+
+dashboards: build ## write the Grafana boards as JSON beside their Go source
+	$(BIN) dashboards --out dashboards
+
+lint: ## gofmt, vet, staticcheck, and the project's own rules (cmd/tidy)
+	@files=$$(gofmt -l $(GO_FOLDERS)); test -z "$$files" || { echo "not formatted, run make fmt:" $$files; exit 1; }
+	$(GO) vet $(PACKAGES)
+	$(GO) tool staticcheck $(PACKAGES)
+	$(GO) test -count=1 ./cmd/tidy
+
+fmt: ## format the Go code
+	gofmt -w $(GO_FOLDERS)
+
+libchdb: ## fetch the embedded ClickHouse engine into the cache (once, 178 MB)
+	@$(FETCH_ENGINE) >/dev/null
+
+clean: ## remove what make built (the engine in the cache stays)
+	rm -rf bin
