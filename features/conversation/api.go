@@ -1,0 +1,79 @@
+// Package conversation keeps the state of every conversation of one input partition and turns
+// events into facts: waits that ended, cycles, escalations, voids, each signed so that a late event
+// corrects what was written (CONTRACT section 2, KPIS section 0).
+//
+// A conversation is a base (all that is settled) and a window of its last 16 events in their order;
+// folding the window over the base gives the present. Whatever an arrival changes is the difference
+// of the facts before and after it.
+package conversation
+
+import "usher/pipeline/event"
+
+// Key identifies a conversation: a keyed 128-bit hash of tenant and conversation id.
+type Key [16]byte
+
+// Config bounds a Table. Initial sizes and bounds never change a fact.
+type Config struct {
+	MaxConversations     int                 // 0 = DefaultMaxConversations
+	InitialConversations int                 // 0 = grow from small
+	IdleCapMS            int64               // active handling: longest gap that counts; 0 = 5 minutes
+	Roles                map[string][]string // per tenant, lowest first; "default" for all others
+}
+
+// Input is one event on its way in. Every slice is read during Arrive only.
+type Input struct {
+	Key            Key
+	Event          *event.Event // decoded and redacted
+	ConversationID []byte       // as it may leave the process
+	CustomerKey    []byte       // pseudonym, or nil
+	Offset         int64        // source offset, ≥ 0: identity of cycles and waits
+	NowMS          int64        // the worker's clock, frozen by the transaction (received_at)
+}
+
+// Flags say what was known on arrival.
+type Flags uint16
+
+// The flags of an arrival that the state decides.
+const (
+	FlagLate       Flags = 1 << iota // older than a full window: changes no KPI but an amendment's
+	FlagDuplicate                    // id or seq equals one in the window: changes nothing
+	FlagClockSkew                    // a reply that ended a wait but is dated before its start
+	FlagClockAhead                   // dated after NowMS, ordered and measured as NowMS
+	FlagRetired                      // the conversation had been retired
+)
+
+// View is what features and the decision need, at the event's place in the order, the event
+// included. Strings are the table's.
+type View struct {
+	Turn             uint32 // ordinal of the running (else last) wait in the cycle
+	WaitingMS        int64  // since the oldest unanswered message or handoff; 0 when nobody waits
+	Waiting          bool
+	PrevLabel        string // of the customer message decided before this one in the cycle
+	BotFailed        bool   // the cycle's latest bot message was a fallback
+	Repeats          uint32 // customer messages before this one that are still unanswered
+	Messages         uint32 // of the cycle, all sides
+	CustomerMessages uint32
+	FirstInCycle     bool // the first customer message of its cycle
+	Escalated        bool
+	ContactGiven     bool
+	Queue            string
+	Team             string
+	Agent            string // assignee
+}
+
+// Arrival is what Arrive found out.
+type Arrival struct {
+	Flags       Flags
+	Cycle       uint32 // ordinal known on arrival, 0 = none
+	CycleOffset int64  // its opener's offset, −1 = none
+	Decide      bool   // a public customer message that is neither automated nor a duplicate
+	View        View
+}
+
+// Decided is what the router decided on a message; Label may be empty.
+type Decided struct {
+	Label, Variant string
+	Queue          string // route.queue
+	Escalate       bool   // a rule forces an escalation
+	Executed       bool   // acted alone: Queue becomes the conversation's queue
+}
