@@ -54,6 +54,11 @@ type Conversation struct {
 	FirstReplyAfterHandoffDay Opt[Day]     `ch:"first_reply_after_handoff_day"`
 	FirstReplyAfterHandoffMS  Opt[int64]   `ch:"first_reply_after_handoff_ms"`
 
+	// The actor.id of each first reply: agent_id of that fact, where AgentID is the assignee.
+	FirstReplyAnyAgent          string `ch:"first_reply_any_agent" type:"lc"`
+	FirstReplyHumanAgent        string `ch:"first_reply_human_agent" type:"lc"`
+	FirstReplyAfterHandoffAgent string `ch:"first_reply_after_handoff_agent" type:"lc"`
+
 	BusinessFirstReplyAnyMS          Opt[int64] `ch:"business_first_reply_any_ms"`
 	BusinessFirstReplyHumanMS        Opt[int64] `ch:"business_first_reply_human_ms"`
 	BusinessFirstReplyAfterHandoffMS Opt[int64] `ch:"business_first_reply_after_handoff_ms"`
@@ -77,7 +82,23 @@ type Conversation struct {
 	HumanRuns        uint32 `ch:"human_runs"` // runs of human replies with no customer message between
 
 	// BotCycle: has a public bot message that is neither automated nor a greeting.
-	BotCycle        bool         `ch:"bot_cycle"`
+	BotCycle          bool         `ch:"bot_cycle"`
+	BotCycleAt        Opt[Instant] `ch:"bot_cycle_at"`
+	BotCycleDay       Opt[Day]     `ch:"bot_cycle_day"`
+	EscalatedByBotAt  Opt[Instant] `ch:"escalated_by_bot_at"`
+	EscalatedByBotDay Opt[Day]     `ch:"escalated_by_bot_day"`
+	TransferredUp     bool         `ch:"transferred_up"` // to a later entry of the tenant's roles
+	FlowedOut         bool         `ch:"flowed_out"`     // to another queue before a human reply
+	FlowedOutAt       Opt[Instant] `ch:"flowed_out_at"`
+	ReassignedAt      Opt[Instant] `ch:"reassigned_at"` // the first
+	ReassignedDay     Opt[Day]     `ch:"reassigned_day"`
+	AbandonedAt       Opt[Instant] `ch:"abandoned_at"`
+	AbandonedDay      Opt[Day]     `ch:"abandoned_day"`
+	ContactAt         Opt[Instant] `ch:"contact_at"`
+	AskedHumanAt      Opt[Instant] `ch:"asked_human_at"`
+	AskedHumanReplyAt Opt[Instant] `ch:"asked_human_reply_at"`
+	AskedHumanDay     Opt[Day]     `ch:"asked_human_day"` // of the reply, else of the request
+
 	Escalations     uint32       `ch:"escalations"`
 	EscalatedByBot  bool         `ch:"escalated_by_bot"` // or by a rule before the first human reply
 	EscalatedAny    bool         `ch:"escalated_any"`    // any escalate, forced rule, transfer upwards
