@@ -34,6 +34,7 @@ type Block[T any] struct {
 	rows    int
 	bytes   int // exact encoded size of the columns, without headers
 	heads   int // size of the column headers
+	fixed   int // bytes of a row that do not depend on its values
 }
 
 // NewBlock makes an empty block for t, whose rows must be of type T.
@@ -47,6 +48,7 @@ func NewBlock[T any](t *schema.Table) *Block[T] {
 		head := appendString(appendString(nil, c.Name), c.Wire)
 		b.heads += len(head)
 		b.columns = append(b.columns, column{Column: c, header: head, width: width(c.Kind)})
+		b.fixed += b.columns[len(b.columns)-1].fixedBytes()
 	}
 	return b
 }
@@ -94,21 +96,16 @@ func (b *Block[T]) Reset() {
 // Append copies row into the block. Its strings and slices are not kept.
 func (b *Block[T]) Append(row *T) {
 	p := unsafe.Pointer(row)
-	before, after := 0, 0
+	bytes := b.fixed
 	for i := range b.columns {
-		c := &b.columns[i]
-		before += c.size()
-		c.append(p)
-		after += c.size()
+		bytes += b.columns[i].append(p)
 	}
-	b.bytes += after - before
+	b.bytes += bytes
 	b.rows++
 }
 
-func (c *column) size() int { return len(c.nulls) + len(c.ends) + len(c.data) + len(c.more) }
-
-// append adds the cell that lies in the struct at p.
-func (c *column) append(p unsafe.Pointer) {
+// append adds the cell that lies in the struct at p and returns its bytes beyond the fixed ones.
+func (c *column) append(p unsafe.Pointer) int {
 	at := unsafe.Add(p, c.Offset)
 	if c.Nullable {
 		// A Go bool is one byte, 1 for true; the format's mask is 1 for NULL.
@@ -116,29 +113,49 @@ func (c *column) append(p unsafe.Pointer) {
 		c.nulls = append(c.nulls, known^1)
 		if known == 0 {
 			c.data = append(c.data, zeros[:c.width]...)
-			return
+			return 0
 		}
 	}
 	switch c.Kind {
 	case schema.KindFixed1:
 		c.data = append(c.data, *(*byte)(at))
-	case schema.KindFixed2, schema.KindFixed4, schema.KindFixed8:
-		c.data = append(c.data, unsafe.Slice((*byte)(at), c.width)...)
+	case schema.KindFixed2:
+		c.data = binary.LittleEndian.AppendUint16(c.data, *(*uint16)(at))
+	case schema.KindFixed4:
+		c.data = binary.LittleEndian.AppendUint32(c.data, *(*uint32)(at))
+	case schema.KindFixed8:
+		c.data = binary.LittleEndian.AppendUint64(c.data, *(*uint64)(at))
 	case schema.KindUUID:
 		c.data = appendUUID(c.data, (*schema.UUID)(at))
-	case schema.KindString:
-		c.data = appendString(c.data, *(*string)(at))
 	case schema.KindNullString:
-		s := *(*string)(at)
 		var null byte
-		if s == "" {
+		if *(*string)(at) == "" {
 			null = 1
 		}
 		c.nulls = append(c.nulls, null)
-		c.data = appendString(c.data, s)
+		fallthrough
+	case schema.KindString:
+		before := len(c.data)
+		c.data = appendString(c.data, *(*string)(at))
+		return len(c.data) - before
 	default:
+		before := len(c.data) + len(c.more)
 		c.appendMany(at)
+		return len(c.data) + len(c.more) - before
 	}
+	return 0
+}
+
+// fixedBytes is what every cell of c takes: its fixed width, its NULL mask, its array end.
+func (c *column) fixedBytes() int {
+	n := c.width
+	if c.Nullable || c.Kind == schema.KindNullString {
+		n++
+	}
+	if c.width == 0 && c.Kind != schema.KindString && c.Kind != schema.KindNullString {
+		n += 8
+	}
+	return n
 }
 
 // zeros stands in the data for a NULL.

@@ -283,6 +283,14 @@ func (r *reader) cells(width, n int) []byte {
 	}
 	at := 0
 	for range n {
+		if at < len(r.b) && r.b[at] < 0x80 { // nearly every cell; the end is checked by take
+			at += 1 + int(r.b[at])
+			continue
+		}
+		if at > len(r.b) {
+			r.bad = true
+			return nil
+		}
 		length, size := binary.Uvarint(r.b[at:])
 		if size <= 0 || length > uint64(len(r.b)-at-size) {
 			r.bad = true
