@@ -1,0 +1,167 @@
+package conversation
+
+import "usher/pipeline/event"
+
+// cycle is all that a row of conversations shows of one cycle, in numbers: when it differs, a row
+// goes out. Instants are ms, 0 = has not come; words and tuples by number. Wide fields lie first, so
+// that comparing two is one pass over memory.
+type cycle struct {
+	offset, prev                               int64
+	openedAt, closedAt                         int64
+	waitSince, humanSince                      int64
+	firstCustomerAt                            int64
+	firstAnyAt, firstHumanAt, firstAfterAt     int64
+	requesterWait, requesterWaitAt, paused     int64
+	toClose, toOutcome                         int64
+	firstHandoffAt, firstEscalatedAt           int64
+	escalatedByBotAt, botCycleAt               int64
+	reassignedAt, flowedOutAt                  int64
+	judgedAt, abandonedAt                      int64
+	contactAt, askedAt, askedReplyAt           int64
+	outcomeAt, csatAt, csatFirstAt, voidAt     int64
+	handle, active                             int64
+	ordinal                                    uint32
+	dims                                       tuple
+	label, variant, team, queue, inbox         uint32 // inbox: of the opening event
+	assignee, replier, closer                  uint32
+	firstAnyAgent, firstHumanAgent             uint32
+	firstAfterAgent                            uint32
+	fromCustomer, fromAgent, fromBot           uint32
+	botReplies, botFallbacks, humanReplies     uint32
+	endedWaits, escalations                    uint32
+	offered, accepted, declined                uint32
+	humanRuns, reassigned                      uint32
+	csat, csatFirst                            uint32 // tuples: see rating
+	voidReason                                 uint32
+	resolution                                 event.Resolution
+	outcome                                    event.OutcomeKind
+	open, judged, missed, dropped              bool
+	moved, contact, disclosed, csatAsked       bool
+	voided, escalatedAny, transferredUp, spare bool
+}
+
+// wait is one of the two stamps beside its start, which the cycle shows.
+type wait struct {
+	offset int64 // of the event that began it
+	paused int64 // of pauses that ended during it
+	turn   uint32
+	held   bool // by a handoff: only a person ends it
+	judged bool // a session_end came while it ran
+}
+
+// action is an agent's latest action in the cycle.
+type action struct {
+	at    int64
+	agent uint32
+	_     uint32
+}
+
+// activeAgents bounds whose successive actions are followed at once (active handling); of more, the
+// one idle longest is forgotten.
+const activeAgents = 4
+
+// state is a conversation folded up to some place in its order. No pointers: copying it is the fold.
+type state struct {
+	cycle
+	esc     escalation // the cycle's current handoff; at == 0: none
+	any     wait
+	human   wait
+	pauseAt int64 // start of the running pause, 0 = none
+	heldAt  int64 // since when an agent is assigned with status open, 0 = not
+	actions [activeAgents]action
+
+	turnsAny, turnsHuman uint32
+	judge                uint32 // word: actor of the session_end that judged
+	intent               uint32 // word: of the latest bot message that named one
+	unanswered           uint32 // customer messages since the last reply
+	status               event.StatusTo
+	role                 uint8 // rank+1 of the latest to.role, 0 = none
+	pending              bool  // esc waits for a person
+	byTransfer           bool  // esc is a bot's transfer, not an escalate
+	answered             bool  // the last customer message was
+	humanSpoke           bool  // a person replied since the last customer message
+	botFailed            bool  // the latest bot message was a fallback
+	_                    bool
+}
+
+// escalation is a row of escalations in numbers.
+type escalation struct {
+	offset, cycleOffset                 int64
+	at, offered, accepted, declined     int64
+	humanReply                          int64
+	dims                                tuple
+	ordinal                             uint32
+	team, queue, agent, label, variant  uint32
+	reason, intent                      uint32
+	fromQueue, toQueue, toTeam, toAgent uint32
+	by                                  By
+	already                             bool
+	_                                   [2]bool
+}
+
+// turn is a row of turns or turns_human in numbers.
+type turn struct {
+	offset, cycleOffset, since, endedAt int64
+	wait, paused                        int64
+	dims                                tuple
+	ordinal, turn                       uint32
+	team, queue, agent, label, variant  uint32
+	endedBy                             EndedBy
+	first, skewed, final                bool
+}
+
+// void is a row of voids in numbers.
+type void struct {
+	cycleOffset, at                    int64
+	dims                               tuple
+	ordinal, reason                    uint32
+	team, queue, agent, label, variant uint32
+	_                                  uint32
+}
+
+// The places of a tuple of dimensions.
+const (
+	dimChannel = iota
+	dimLang
+	dimRegion
+	dimInbox
+	dimSource
+	dimCustomer
+)
+
+// The places of a move's target.
+const (
+	toAgent = iota
+	toTeam
+	toQueue // to.queue, for an escalate else queue, else to.team
+	moveReason
+	fromQueue
+	moveRanks // to.role's rank+1 | from.role's rank+1 << 8, as configured on arrival; bit 16: names someone
+)
+
+const moveNames = 1 << 16
+
+// The places of an actor and of a decision.
+const (
+	actorID = iota
+	actorTeam
+	actorRank // rank+1 of actor.role
+
+	decisionLabel   = 0
+	decisionVariant = 1
+	decisionQueue   = 2
+)
+
+// The places of a rating: score and scale as float64 bits, high and low half.
+const (
+	scoreHigh = iota
+	scoreLow
+	scaleHigh
+	scaleLow
+)
+
+func (s *state) messages() int64 {
+	return int64(s.fromCustomer) + int64(s.fromAgent) + int64(s.fromBot)
+}
+
+func (s *state) replied() bool { return s.humanReplies+s.botReplies > 0 }

@@ -1,0 +1,143 @@
+package conversation
+
+import "usher/pipeline/event"
+
+// startAny begins the wait that any reply ends, if none runs; held is a handoff's.
+func startAny(s *state, e *entry, held bool) {
+	if s.waitSince == 0 {
+		s.turnsAny++
+		s.waitSince = e.time()
+		s.any = wait{offset: e.offset(), turn: s.turnsAny}
+	}
+	s.any.held = s.any.held || held
+}
+
+// startHuman begins the wait that only a person ends.
+func startHuman(s *state, e *entry) {
+	if s.humanSince == 0 {
+		s.turnsHuman++
+		s.humanSince = e.time()
+		s.human = wait{offset: e.offset(), turn: s.turnsHuman}
+	}
+}
+
+// ended describes a wait that e ends; the wait's time is never negative.
+func (m *machine) ended(s *state, w *wait, since int64, e *entry, by EndedBy) turn {
+	t := turn{
+		offset: w.offset, cycleOffset: s.offset, since: since, endedAt: e.time(),
+		dims: s.dims, ordinal: s.ordinal, turn: w.turn,
+		team: m.teamOf(s, e), queue: s.queueNow(), agent: m.actorOf(e),
+		label: s.label, variant: s.variant,
+		endedBy: by, first: w.turn == 1, final: true,
+	}
+	if t.agent == 0 {
+		t.agent = s.assignee
+	}
+	t.wait = max(0, t.endedAt-since)
+	t.paused = min(t.wait, w.paused+pausedSince(s, since, t.endedAt))
+	t.skewed = by != EndedByClose && t.endedAt < since
+	m.skewed = m.skewed || t.skewed
+	return t
+}
+
+// pausedSince is the overlap of the running pause with a wait up to now.
+func pausedSince(s *state, since, now int64) int64 {
+	if s.pauseAt == 0 {
+		return 0
+	}
+	return max(0, now-max(s.pauseAt, since))
+}
+
+func (m *machine) endAny(s *state, e *entry, by EndedBy, out *found) {
+	if s.waitSince == 0 {
+		return
+	}
+	t := m.ended(s, &s.any, s.waitSince, e, by)
+	s.endedWaits++
+	s.requesterWait += t.wait - t.paused
+	s.requesterWaitAt = t.endedAt
+	s.cycle.paused += t.paused
+	s.waitSince, s.any = 0, wait{}
+	if out != nil {
+		out.turns = append(out.turns, t)
+	}
+}
+
+func (m *machine) endHuman(s *state, e *entry, by EndedBy, out *found) {
+	if s.humanSince == 0 {
+		return
+	}
+	t := m.ended(s, &s.human, s.humanSince, e, by)
+	s.humanSince, s.human = 0, wait{}
+	if out != nil {
+		out.human = append(out.human, t)
+	}
+}
+
+// status: pending and snoozed pause, every other status ends the pause; hold is waiting time but
+// not handling time.
+func status(s *state, e *entry) {
+	setStatus(s, event.StatusTo(e.sub()), e.time())
+}
+
+func setStatus(s *state, to event.StatusTo, t int64) {
+	pauses := to == event.StatusPending || to == event.StatusSnoozed
+	switch {
+	case pauses && s.pauseAt == 0:
+		s.pauseAt = t
+	case !pauses && s.pauseAt != 0:
+		if s.waitSince != 0 {
+			s.any.paused += pausedSince(s, s.waitSince, t)
+		}
+		if s.humanSince != 0 {
+			s.human.paused += pausedSince(s, s.humanSince, t)
+		}
+		s.pauseAt = 0
+	}
+	s.status = to
+	handle(s, t)
+}
+
+// handle keeps the time assigned to an agent with status open: called when either changed.
+func handle(s *state, t int64) {
+	on := s.assignee != 0 && s.status == event.StatusOpen
+	if s.heldAt != 0 {
+		s.handle += max(0, t-s.heldAt)
+		s.heldAt = 0
+	}
+	if s.assignee != 0 {
+		s.handle = max(0, s.handle)
+	}
+	if on {
+		s.heldAt = t
+	}
+}
+
+// provisional adds what s holds but has not settled: waits that a session_end judged, the current
+// handoff, the latest cycle.
+func (m *machine) provisional(s *state, out *found) {
+	if s.ordinal == 0 {
+		return
+	}
+	if s.waitSince != 0 && s.any.judged {
+		out.turns = append(out.turns, m.judgedTurn(s, &s.any, s.waitSince))
+	}
+	if s.humanSince != 0 && s.human.judged {
+		out.human = append(out.human, m.judgedTurn(s, &s.human, s.humanSince))
+	}
+	settleCycle(s, out)
+}
+
+func (m *machine) judgedTurn(s *state, w *wait, since int64) turn {
+	t := turn{
+		offset: w.offset, cycleOffset: s.offset, since: since, endedAt: s.judgedAt,
+		dims: s.dims, ordinal: s.ordinal, turn: w.turn, team: s.team, queue: s.queueNow(),
+		agent: s.judge, label: s.label, variant: s.variant, first: w.turn == 1,
+	}
+	if t.agent == 0 {
+		t.agent = s.assignee
+	}
+	t.wait = max(0, t.endedAt-since)
+	t.paused = min(t.wait, w.paused+pausedSince(s, since, t.endedAt))
+	return t
+}

@@ -1,0 +1,183 @@
+package conversation
+
+import (
+	"slices"
+	"unsafe"
+)
+
+// window is a conversation's entries in their order, with room for one more than it keeps. It is
+// the table's scratch: a slot keeps the same in the smallest class that fits.
+type window struct {
+	n       int
+	entries [windowLen + 1]entry
+	seqs    [windowLen + 1]int64 // meaningful where the entry has flagSeq
+	byTime  bool                 // an event came without seq: for ever by (time, rank, hash)
+}
+
+// seqLess orders by seq; the offset only makes it total.
+func (w *window) seqLess(a, b int) bool { return w.seqs[a] < w.seqs[b] }
+
+// toTimeOrder sorts the entries by time once, when the first event without a seq comes.
+func (w *window) toTimeOrder() {
+	w.byTime = true
+	for i := 1; i < w.n; i++ {
+		for j := i; j > 0 && w.entries[j].before(&w.entries[j-1]); j-- {
+			w.entries[j], w.entries[j-1] = w.entries[j-1], w.entries[j]
+			w.seqs[j], w.seqs[j-1] = w.seqs[j-1], w.seqs[j]
+		}
+	}
+}
+
+// position is where e belongs.
+func (w *window) position(e *entry, seq int64) int {
+	at := w.n
+	for at > 0 {
+		if w.byTime && !e.before(&w.entries[at-1]) || !w.byTime && seq >= w.seqs[at-1] {
+			break
+		}
+		at--
+	}
+	return at
+}
+
+// duplicateOf is the place of an entry with the id or the seq of e, −1 when there is none.
+func (w *window) duplicateOf(e *entry, seq int64) int {
+	hasSeq := e.has(flagSeq)
+	for i := range w.entries[:w.n] {
+		o := &w.entries[i]
+		if o.id == e.id || hasSeq && o.has(flagSeq) && w.seqs[i] == seq {
+			return i
+		}
+	}
+	return -1
+}
+
+func (w *window) insert(at int, e *entry, seq int64) {
+	copy(w.entries[at+1:w.n+1], w.entries[at:w.n])
+	copy(w.seqs[at+1:w.n+1], w.seqs[at:w.n])
+	w.entries[at], w.seqs[at] = *e, seq
+	w.n++
+}
+
+// dropFirst forgets the oldest entry, which the base has taken in.
+func (w *window) dropFirst() {
+	copy(w.entries[:w.n-1], w.entries[1:w.n])
+	copy(w.seqs[:w.n-1], w.seqs[1:w.n])
+	w.n--
+}
+
+func (w *window) anySeq() bool {
+	return slices.ContainsFunc(w.entries[:w.n], func(e entry) bool { return e.has(flagSeq) })
+}
+
+// slot is what a table keeps of a conversation beside its entries and its base.
+type slot struct {
+	key      Key
+	conv     place  // conversation id as it may leave the process
+	tenant   uint32 // word
+	revision uint32 // grows with each arrival that changed a fact
+	entries  uint32 // in the slab of its class
+	seqs     uint32 // the same, 0 = no entry carries a seq
+	base     uint32 // in the slab of bases, 0 = nothing has left the window
+	touched  uint32 // 1 + place in the table's list of the transaction, 0 = clean
+	hour     uint32 // of the latest arrival, since 1970: what state.keep will look at
+	class    uint8
+	n        uint8
+	byTime   bool
+	_        bool
+}
+
+// classes are the sizes of a slot's window.
+const classes = 3
+
+var classLen = [classes]int{4, 8, windowLen}
+
+// entryStore keeps windows in slabs by class.
+type entryStore struct {
+	e4  slab[[4]entry]
+	e8  slab[[8]entry]
+	e16 slab[[windowLen]entry]
+	s4  slab[[4]int64]
+	s8  slab[[8]int64]
+	s16 slab[[windowLen]int64]
+}
+
+func (st *entryStore) entries(class uint8, id uint32) []entry {
+	switch class {
+	case 0:
+		return st.e4.at(id)[:]
+	case 1:
+		return st.e8.at(id)[:]
+	}
+	return st.e16.at(id)[:]
+}
+
+func (st *entryStore) seqs(class uint8, id uint32) []int64 {
+	switch class {
+	case 0:
+		return st.s4.at(id)[:]
+	case 1:
+		return st.s8.at(id)[:]
+	}
+	return st.s16.at(id)[:]
+}
+
+func (st *entryStore) allocEntries(class uint8) uint32 {
+	return [...]func() uint32{st.e4.alloc, st.e8.alloc, st.e16.alloc}[class]()
+}
+
+func (st *entryStore) allocSeqs(class uint8) uint32 {
+	return [...]func() uint32{st.s4.alloc, st.s8.alloc, st.s16.alloc}[class]()
+}
+
+func (st *entryStore) release(s *slot) {
+	if s.entries != 0 {
+		[...]func(uint32){st.e4.release, st.e8.release, st.e16.release}[s.class](s.entries)
+	}
+	if s.seqs != 0 {
+		[...]func(uint32){st.s4.release, st.s8.release, st.s16.release}[s.class](s.seqs)
+	}
+	s.entries, s.seqs = 0, 0
+}
+
+// load copies the slot's entries into w.
+func (st *entryStore) load(s *slot, w *window) {
+	w.n, w.byTime = int(s.n), s.byTime
+	if s.entries == 0 {
+		return
+	}
+	copy(w.entries[:w.n], st.entries(s.class, s.entries))
+	if s.seqs != 0 {
+		copy(w.seqs[:w.n], st.seqs(s.class, s.seqs))
+	}
+}
+
+// save writes w back, in the smallest class that fits.
+func (st *entryStore) save(s *slot, w *window) {
+	class := uint8(0)
+	for w.n > classLen[class] {
+		class++
+	}
+	if s.entries != 0 && class < s.class {
+		class = s.class
+	}
+	if s.entries == 0 || class != s.class {
+		st.release(s)
+		s.class = class
+		s.entries = st.allocEntries(class)
+	}
+	if s.seqs == 0 && w.anySeq() {
+		s.seqs = st.allocSeqs(class)
+	}
+	s.n, s.byTime = uint8(w.n), w.byTime
+	copy(st.entries(class, s.entries), w.entries[:w.n])
+	if s.seqs != 0 {
+		copy(st.seqs(class, s.seqs), w.seqs[:w.n])
+	}
+}
+
+func (st *entryStore) bytes() int64 {
+	e, q := int64(unsafe.Sizeof(entry{})), int64(8)
+	return st.e4.chunkCount()*4*e + st.e8.chunkCount()*8*e + st.e16.chunkCount()*windowLen*e +
+		st.s4.chunkCount()*4*q + st.s8.chunkCount()*8*q + st.s16.chunkCount()*windowLen*q
+}
