@@ -12,6 +12,7 @@ import (
 
 	"usher/features/conversation"
 	"usher/pipeline/event"
+	"usher/pipeline/route"
 	"usher/sinks/clickhouse/rows"
 	"usher/sinks/clickhouse/schema"
 )
@@ -90,7 +91,8 @@ func (o *output) record(ctx context.Context, part *partition, rec *kgo.Record) e
 	if d := r.Decision; d != nil {
 		d.EmittedAtMS = time.Now().UnixMilli()
 		d.LatencyUS = time.Since(began).Microseconds()
-		o.produce(o.cfg.Topics.Decisions, r.Event.ConversationID, d.AppendJSON)
+		o.produce(o.cfg.Topics.Decisions, r.Event.ConversationID,
+			func(dst []byte) []byte { return route.AppendJSON(dst, d) })
 		b.decision(o.line, r, rec.Offset)
 	}
 	o.cut(b)

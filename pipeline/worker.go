@@ -106,7 +106,7 @@ func (w *Worker) connect() error {
 		kgo.FetchMaxWait(50 * time.Millisecond),
 		kgo.MetadataMinAge(100 * time.Millisecond),
 		kgo.RecordPartitioner(newPartitioner(w.cfg.Topics.Rows, w.cfg.Topics.State)),
-		kgo.ProducerBatchMaxBytes(1 << 20),
+		kgo.ProducerBatchMaxBytes(2 << 20),
 		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()),
 		kgo.OnPartitionsRevoked(w.onRevoked),
 		kgo.OnPartitionsLost(w.onRevoked),

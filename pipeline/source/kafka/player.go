@@ -16,6 +16,9 @@ import (
 // BackfillHeader marks history that is played at full speed: timers run on its own times.
 const BackfillHeader = "usher.backfill"
 
+// batchBytesMax is the largest batch that a player sends; its topic must allow as much.
+const batchBytesMax = 32 << 20
+
 // Record is one event to publish. Key is the conversation id exactly as in the body; both slices
 // are copied by Play before the next call of the source.
 type Record struct{ Key, Value []byte }
@@ -48,6 +51,8 @@ func Play(ctx context.Context, cfg PlayerConfig, next func(*Record) bool) (int64
 		kgo.TransactionTimeout(8 * time.Second),
 		kgo.MetadataMinAge(100 * time.Millisecond),
 		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
+		// What is too large is the pipeline's to reject, so that it ends as a dead letter.
+		kgo.ProducerBatchMaxBytes(batchBytesMax),
 		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()),
 	}, cfg.ClientOpts...)...)
 	if err != nil {
