@@ -19,7 +19,7 @@ func LooksPersonal(id []byte) bool {
 		}
 		var r run
 		r.read(id, i)
-		if start, next := r.phone(0); next > 0 && numberAlone(id, start, r.phoneEnd(next)) {
+		if start, next := r.phone(0); next > 0 && numberAlone(id, start, r.groups[next-1].end) {
 			return true
 		}
 		if r.longPiece() {

@@ -19,8 +19,9 @@ type group struct {
 
 func (g *group) len() int { return g.end - g.start }
 
-// maskNumbers appends src to dst with cards, IBANs and telephone numbers masked.
-func maskNumbers(dst, src []byte) []byte {
+// maskNumbers appends src to dst with cards, IBANs and telephone numbers masked, and tells whether
+// there were any.
+func maskNumbers(dst, src []byte) (out []byte, masked bool) {
 	var r run
 	from := 0
 	for i := 0; i < len(src); {
@@ -41,7 +42,7 @@ func maskNumbers(dst, src []byte) []byte {
 			i = max(i, end)
 		}
 	}
-	return append(dst, src[from:]...)
+	return append(dst, src[from:]...), from > 0
 }
 
 // match looks for something to mask that begins with group g: src[start:end], and the first group
@@ -52,11 +53,13 @@ func (r *run) match(g, from int) (start, end, next int, mask string) {
 		}
 		return start, end, next, MaskIBAN
 	}
-	if next = r.card(g); next > 0 {
-		return r.groups[g].start, r.groups[next-1].end, next, MaskCard
+	start, next = r.phone(g)
+	_, plus := prefix(r.src, r.groups[g].start)
+	if card := r.card(g); card > 0 && (next == 0 || !plus) {
+		return r.groups[g].start, r.groups[card-1].end, card, MaskCard
 	}
-	if start, next = r.phone(g); next > 0 && start >= from {
-		return start, r.phoneEnd(next), next, MaskPhone
+	if next > 0 && start >= from {
+		return start, r.groups[next-1].end, next, MaskPhone
 	}
 	return 0, 0, 0, ""
 }
@@ -90,39 +93,52 @@ func (r *run) read(src []byte, i int) {
 // separatorBytes is the longest separator inside a number: ") - ".
 const separatorBytes = 4
 
-// separator is what may lie between two groups at src[i]; next is i when nothing does.
+// separator is what may lie between two groups at src[i]; next is i when nothing does. One with a
+// space counts as a space, whatever dash is in it; a full stop or slash with a space ends the run.
 func separator(src []byte, i int) (next int, kind byte) {
-	kind = ' '
+	space, mark := false, byte(0)
 	for next = i; next < len(src) && next-i < separatorBytes; {
-		switch c := src[next]; {
+		n, c := separatorAt(src[next:])
+		switch {
+		case n == 0:
+			return next, joined(space, mark)
 		case c == ' ':
-			next++
-		case c == '-' || c == '.' || c == '/':
-			if kind != ' ' && kind != '(' {
-				return i, 0 // two of them: "1...2", "1--2"
-			}
-			kind = pick(kind, c)
-			next++
-		case c == '(' || c == ')':
-			kind = '('
-			next++
-		case c == 0xc2 && next+1 < len(src) && src[next+1] == 0xa0: // no-break space
-			next += 2
-		case isDash(src[next:]): // U+2010 to U+2015
-			kind = pick(kind, '-')
-			next += 3
-		default:
-			return next, kind
+			space = true
+		case mark != 0 && mark != '(' && c != '(':
+			return i, 0 // two of them: "1...2", "1--2"
+		case mark != '(':
+			mark = c
 		}
+		if space && (mark == '.' || mark == '/') {
+			return i, 0
+		}
+		next += n
 	}
-	return next, kind
+	return next, joined(space, mark)
 }
 
-func pick(kind, c byte) byte {
-	if kind == '(' {
-		return kind
+// joined is the kind of a separator with these parts; 0 only for an empty one.
+func joined(space bool, mark byte) byte {
+	if space && mark != '(' {
+		return ' '
 	}
-	return c
+	return mark
+}
+
+// separatorAt is the separator character that s begins with: its length and its plain form, ')'
+// being '(' and every dash '-'.
+func separatorAt(s []byte) (n int, c byte) {
+	switch {
+	case s[0] == ' ', s[0] == '-', s[0] == '.', s[0] == '/', s[0] == '(':
+		return 1, s[0]
+	case s[0] == ')':
+		return 1, '('
+	case s[0] == 0xc2 && len(s) > 1 && s[1] == 0xa0: // no-break space
+		return 2, ' '
+	case isDash(s): // U+2010 to U+2015
+		return 3, '-'
+	}
+	return 0, 0
 }
 
 func isDash(s []byte) bool {
@@ -179,7 +195,8 @@ func number(src []byte, g *group) int {
 }
 
 // card reports the group after the payment card number that begins with group g, 0 when none does.
-// It may be written in one piece or in groups of at least two digits.
+// It may be written in one piece, or in groups of at least two digits that are a whole chunk or
+// several: no piece of a number joined by dashes.
 func (r *run) card(g int) (next int) {
 	var digits [cardDigitsMax]byte
 	n := 0
@@ -189,7 +206,8 @@ func (r *run) card(g int) (next int) {
 			break
 		}
 		n += copy(digits[n:], r.src[gr.start:gr.end])
-		if n >= cardDigitsMin && (h == g || gr.len() >= 2) && isCard(digits[:n]) {
+		apart := (g == 0 || r.groups[g].sep != '-') && (h+1 == r.n || r.groups[h+1].sep != '-')
+		if n >= cardDigitsMin && (h == g || apart && gr.len() >= 2) && isCard(digits[:n]) {
 			next = h + 1
 		}
 	}

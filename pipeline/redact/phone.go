@@ -40,9 +40,6 @@ func (r *run) phone(g int) (start, next int) {
 	return start, next
 }
 
-// phoneEnd is the end of the number whose last group is before next.
-func (r *run) phoneEnd(next int) int { return r.groups[next-1].end }
-
 // prefix walks from the first digit back over "(" and "+".
 func prefix(src []byte, start int) (at int, plus bool) {
 	at = start
@@ -211,7 +208,7 @@ func (r *run) grouped(gs []group, digits int) bool {
 func (r *run) parenthesised(gs []group) bool {
 	for i := range gs[:2] {
 		g := &gs[i]
-		if g.start > 0 && r.src[g.start-1] == '(' && r.src[g.end] == ')' {
+		if g.start > 0 && r.src[g.start-1] == '(' && g.end < len(r.src) && r.src[g.end] == ')' {
 			return !isYear(number(r.src, g))
 		}
 	}

@@ -63,9 +63,9 @@ type Redactor struct {
 	cfg     Config
 	keys    [kinds]sipKey
 	state   sipKey
-	scratch []byte // a text between its two passes
-	message []byte // what is hashed
-	out     []byte // what Apply put into the event
+	passes  [2][]byte // a text between two passes
+	message []byte    // what is hashed
+	out     []byte    // what Apply put into the event
 }
 
 type sipKey struct{ k0, k1 uint64 }

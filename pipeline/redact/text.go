@@ -19,18 +19,30 @@ const (
 // digitsMin is the fewest digits that anything masked by its digits has.
 const digitsMin = 7
 
+// passesMax bounds how often Text looks again at what it has masked: a mask beside a number can
+// make it stand free. Two passes are enough for what people write.
+const passesMax = 8
+
 // Text appends src to dst with e-mail addresses, telephone numbers, payment card numbers and IBANs
 // replaced by their masks. Nearly all texts have neither '@' nor seven digits and are only looked
 // through.
 func (r *Redactor) Text(dst, src []byte) []byte {
-	if bytes.IndexByte(src, '@') >= 0 {
-		r.scratch = maskEmails(r.scratch[:0], src)
-		src = r.scratch
+	k := 0 // a pass reads from the other buffer than it writes to
+	for range passesMax {
+		emails, numbers := false, false
+		if bytes.IndexByte(src, '@') >= 0 {
+			r.passes[k], emails = maskEmails(r.passes[k][:0], src)
+			src, k = r.passes[k], 1-k
+		}
+		if hasDigits(src) {
+			r.passes[k], numbers = maskNumbers(r.passes[k][:0], src)
+			src, k = r.passes[k], 1-k
+		}
+		if !emails && !numbers {
+			break
+		}
 	}
-	if !hasDigits(src) {
-		return append(dst, src...)
-	}
-	return maskNumbers(dst, src)
+	return append(dst, src...)
 }
 
 // suspicious reports whether Text could change src.
@@ -64,8 +76,8 @@ func isDigit(c byte) bool  { return c-'0' <= 9 }
 func isLetter(c byte) bool { return c|0x20-'a' < 26 }
 func isAlnum(c byte) bool  { return isDigit(c) || isLetter(c) }
 
-// maskEmails appends src to dst with e-mail addresses masked.
-func maskEmails(dst, src []byte) []byte {
+// maskEmails appends src to dst with e-mail addresses masked, and tells whether there were any.
+func maskEmails(dst, src []byte) (out []byte, masked bool) {
 	from := 0
 	for at := bytes.IndexByte(src, '@'); at >= 0; {
 		start, end := emailAt(src, from, at)
@@ -79,7 +91,7 @@ func maskEmails(dst, src []byte) []byte {
 		}
 		at = max(at+1, from) + next
 	}
-	return append(dst, src[from:]...)
+	return append(dst, src[from:]...), from > 0
 }
 
 // emailAt finds the address around the '@' at src[at], not before from; end is 0 when there is

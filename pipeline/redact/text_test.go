@@ -36,6 +36,11 @@ func checkTexts(t *testing.T, cases [][2]string) {
 
 func TestTextMasks(t *testing.T) {
 	checkTexts(t, [][2]string{
+		{"450 0840", "<phone>"},
+		{"+100000000. 5100000000000008", "<phone>. <card>"},
+		{"29123456 / 29123457, 29123456 - 29123457", "<phone> / <phone>, <phone> - <phone>"},
+		{"29123456", "<phone>"},
+		{"a@b.lv", "<email>"},
 		{"write to anna.berzina+crm@salon-lv.co.uk, please", "write to <email>, please"},
 		{"<mailto:a@b.lv>.", "<mailto:<email>>."},
 		{"*bob@example.com* or 'eve@example.org'", "*<email>* or '<email>'"},
@@ -96,6 +101,7 @@ func TestTextKeeps(t *testing.T) {
 		{"12345678.90 or 12345678,90", ""},
 		{"0.12345678", ""},
 		{"order 29123456", ""},
+		{"Suite 541 6343 Main Street", ""},
 		{"Order: #29123456", ""},
 		{"order no. 29123456", ""},
 		{"заказ № 29123456", ""},

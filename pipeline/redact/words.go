@@ -6,11 +6,12 @@ import (
 	"unicode/utf8"
 )
 
-// Words after which a number is not a telephone number, in the languages that usher ships models
+// Words after which a number without '+' is no telephone number, in the languages that usher ships models
 // for; compared without case.
 var otherNumbers = [...]string{
 	"order", "order no", "order number", "order id", "ticket", "invoice", "booking", "reference",
 	"ref", "tracking", "tracking number", "parcel", "case", "article", "sku", "isbn", "version",
+	"apt", "apartment", "suite", "room", "кв", "квартира", "mieszkania", "dzīvoklis",
 	"заказ", "заказа", "заказу", "номер заказа", "счёт", "счет", "артикул", "трек", "накладная",
 	"zamówienie", "zamówienia", "faktura", "paczka", "paczki",
 	"pasūtījums", "pasūtījuma", "pasūtījumu", "rēķins", "rēķina", "sūtījuma",
