@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // topLevel is all that may lie at the top: the five folders, bench, and the usual files.
@@ -123,7 +125,7 @@ func TestPlantedFaults(t *testing.T) {
 	text("cd /"+"home/me", "a path of one machine")
 	text("${TMPDIR:-/tmp}/x and ../root/x and a/work/b", "")
 	text("\"resolved\": \"https://registry."+"npmjs.org/x\"", "the host of a package registry")
-	text("https://repo.maven.apache.org"+"/maven2", "the host of a package registry")
+	text("https://repo.maven."+"apache.org/maven2", "the host of a package registry")
 }
 
 func TestForbiddenImports(t *testing.T) {
@@ -192,7 +194,7 @@ func tracked(t *testing.T) []string {
 			return err
 		}
 		relative, err := filepath.Rel(root, name)
-		if err == nil && entry.IsDir() && words("bin dist data .git .cache")[relative] {
+		if err == nil && entry.IsDir() && words("bin dist data usher-data secrets .git .cache")[relative] {
 			return filepath.SkipDir
 		}
 		if err == nil && !entry.IsDir() {
@@ -232,4 +234,48 @@ func words(list string) map[string]bool {
 func top(file string) string {
 	first, _, _ := strings.Cut(path.Clean(file), "/")
 	return first
+}
+
+// The services that people try usher with are reached from this machine only, and start the same
+// next year.
+func TestCompose(t *testing.T) {
+	content, err := os.ReadFile(filepath.Join(moduleRoot(t), "docker-compose.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var compose struct {
+		Services map[string]struct {
+			Image       string
+			Ports       []string
+			Environment map[string]string
+			Healthcheck struct{ Test []string }
+		}
+	}
+	if err := yaml.Unmarshal(content, &compose); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"kafka", "clickhouse", "grafana"} {
+		if _, there := compose.Services[name]; !there {
+			t.Errorf("there is no service %s", name)
+		}
+	}
+	for name, service := range compose.Services {
+		for _, port := range service.Ports {
+			if !strings.HasPrefix(port, "127.0.0.1:") {
+				t.Errorf("%s: port %s is not bound to loopback", name, port)
+			}
+		}
+		_, tag, _ := strings.Cut(service.Image, ":")
+		if tag == "" || tag == "latest" {
+			t.Errorf("%s: image %q is not pinned", name, service.Image)
+		}
+		if len(service.Healthcheck.Test) == 0 {
+			t.Errorf("%s has no health check", name)
+		}
+		for key, value := range service.Environment {
+			if strings.Contains(key, "PASSWORD") && !strings.HasPrefix(value, "${") {
+				t.Errorf("%s: %s holds a password", name, key)
+			}
+		}
+	}
 }
