@@ -32,7 +32,8 @@ func ParseMap(list string) (map[string]string, error) {
 		to, from, found := strings.Cut(pair, "=")
 		to, from = strings.TrimSpace(to), strings.TrimSpace(from)
 		if !found || to == "" || from == "" {
-			return nil, fmt.Errorf("cannot read the map at %q: write usher's field, =, the source's, as in time=ts", pair)
+			return nil, fmt.Errorf(
+				"cannot read the map at %q: write usher's field, =, the source's, as in time=ts", pair)
 		}
 		if _, twice := parsed[to]; twice {
 			return nil, fmt.Errorf("cannot read the map: %s is mapped twice, leave one of them out", to)
@@ -56,7 +57,8 @@ func New(cfg Config) (*Mapper, error) {
 			return nil, unknownField("values", to)
 		}
 		if shape != kindString {
-			return nil, fmt.Errorf("cannot translate the values of %s: only fields that hold text are translated", to)
+			return nil, fmt.Errorf(
+				"cannot translate the values of %s: only fields that hold text are translated", to)
 		}
 	}
 	for _, to := range slices.Sorted(maps.Keys(cfg.Defaults)) {
@@ -125,7 +127,9 @@ func compile(cfg Config, path string, shape kind) (rule, error) {
 
 // String names the shape for people.
 func (k kind) String() string {
-	return [...]string{"a text", "a number", "true or false", "a time", "a list of texts", "an object"}[k]
+	return [...]string{
+		"a text", "a number", "true or false", "a time", "a list of texts", "an object",
+	}[k]
 }
 
 // unknownField says what is wrong with a name and which name was probably meant.

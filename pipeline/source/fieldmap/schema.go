@@ -28,7 +28,7 @@ type field struct {
 
 // schema lists every field that an event may have, in the order in which they are written; fields
 // of one object stand together. It is CONTRACT section 2; TestSchemaMatchesDecoder holds it to the
-// decoder. id is missing here because it is written last but one, after what it may be derived from.
+// decoder. v and id are missing: id may be derived from all the others.
 var schema = []field{
 	{"type", kindString}, {"time", kindTime}, {"conversation_id", kindString},
 	{"tenant", kindString}, {"source", kindString}, {"seq", kindNumber},

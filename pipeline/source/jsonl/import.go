@@ -69,7 +69,9 @@ func Import(ctx context.Context, cfg Config, in []string, out io.Writer, report 
 }
 
 // Each is Import with a callback for every event in place of a writer. An error of emit ends it.
-func Each(ctx context.Context, cfg Config, in []string, report *Report, emit func(Event) error) error {
+func Each(
+	ctx context.Context, cfg Config, in []string, report *Report, emit func(Event) error,
+) error {
 	if report == nil {
 		report = &Report{}
 	}

@@ -133,7 +133,10 @@ func open(path string, onBytes func(n int)) (io.ReadCloser, error) {
 			_ = file.Close()
 			return nil, fmt.Errorf("cannot read %s as zstd: %w", path, err)
 		}
-		return &stream{Reader: unpacked, close: func() error { unpacked.Close(); return file.Close() }}, nil
+		return &stream{Reader: unpacked, close: func() error {
+			unpacked.Close()
+			return file.Close()
+		}}, nil
 	}
 	return &stream{Reader: src, close: file.Close}, nil
 }

@@ -67,11 +67,11 @@ func mend(code event.Code, line []byte, mapped bool) string {
 		return "send the type that docs/events.md lists for the field"
 	case event.FieldValue:
 		if mapped {
-			return "send one of the words of docs/events.md, or translate yours: values {FIELD: {yours: usher's}}"
+			return "send one of the values of docs/events.md, or translate yours: --values FIELD:yours=ours"
 		}
 		return "send one of the values of docs/events.md"
 	case event.TimeRange:
-		return "send milliseconds since 1970 or RFC 3339 with offset; seconds times 1000, microseconds divided by 1000"
+		return "send milliseconds since 1970 (seconds times 1000) or RFC 3339 with offset"
 	case event.TooLarge:
 		return "cut the text, send attachments as links"
 	case event.TooDeep:

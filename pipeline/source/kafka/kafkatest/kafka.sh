@@ -12,7 +12,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-cache=${USHER_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/usher}/kafka
+cache=${USHER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/usher}/kafka
 heap=${USHER_TEST_KAFKA_HEAP:-1g}
 start_timeout_s=${USHER_TEST_KAFKA_START_S:-90}
 
