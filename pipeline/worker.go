@@ -12,6 +12,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+// transactionTimeout is how long a transaction of a lost worker may hold up its successor;
+// endTimeout bounds the end of one that still has a worker.
+const (
+	transactionTimeout = 8 * time.Second
+	endTimeout         = 10 * time.Second
+)
+
 // WorkerConfig is what one worker of the router needs. The zero value of a limit is no limit: New
 // fills in the defaults of CONTRACT section 5.
 type WorkerConfig struct {
@@ -81,10 +88,7 @@ func (w *Worker) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	// The last transaction gets a context of its own: the caller's has ended.
-	last, cancel := context.WithTimeout(context.Background(), 8*time.Second)
-	defer cancel()
-	return w.commit(last, kgo.TryCommit)
+	return w.commit(ctx, kgo.TryCommit)
 }
 
 func (w *Worker) connect() error {
@@ -93,7 +97,7 @@ func (w *Worker) connect() error {
 		kgo.ClientID("usher"),
 		kgo.TransactionalID(w.cfg.Instance),
 		// Fixed ids fence a predecessor at once; short time-outs bound what a lost one can hold.
-		kgo.TransactionTimeout(8 * time.Second),
+		kgo.TransactionTimeout(transactionTimeout),
 		kgo.InstanceID(w.cfg.Instance),
 		kgo.SessionTimeout(10 * time.Second),
 		kgo.HeartbeatInterval(time.Second),
@@ -323,7 +327,7 @@ func (w *Worker) process(ctx context.Context, fetches kgo.Fetches) error {
 		}
 		for _, rec := range ftp.Records {
 			w.records++
-			if err = w.out.record(ctx, part, rec); err != nil {
+			if err = w.out.record(context.WithoutCancel(ctx), part, rec); err != nil {
 				return
 			}
 		}
@@ -345,17 +349,20 @@ func (w *Worker) commit(ctx context.Context, try kgo.TransactionEndTry) error {
 	if w.begun.IsZero() {
 		return nil
 	}
+	// Once begun, the end is seen through: a cancelled EndTxn would leave it in doubt.
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	defer cancel()
 	began := w.begun
 	w.begun = time.Time{}
 	w.records = 0
 	if try == kgo.TryCommit {
-		w.out.finish(ctx, w.parts)
+		w.out.finish(end, w.parts)
 		if err := w.out.produceError(); err != nil {
 			w.log.Warn("cannot produce; the transaction is aborted", "error", err)
 			try = kgo.TryAbort
 		}
 	}
-	committed, err := w.sess.End(ctx, try)
+	committed, err := w.sess.End(end, try)
 	if err != nil {
 		return fmt.Errorf("cannot end the transaction: %w", err)
 	}
