@@ -1,0 +1,155 @@
+// Package corpus reads labelled messages from TSV files, plain, .gz or .zst.
+package corpus
+
+import (
+	"bufio"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// Row is one labelled message.
+type Row struct {
+	Text, Label string
+	Lang        string // empty: not told
+	Split       string // train, test …; empty: not told
+	Group       string // rows of one group (variants of one sentence) never part; empty: its own
+}
+
+// maxLineBytes bounds one line; messages are cut at 64 KiB long before.
+const maxLineBytes = 1 << 20
+
+// bom may begin a file that a spreadsheet wrote.
+const bom = "\uFEFF"
+
+// ReadFiles reads every file in turn.
+func ReadFiles(paths []string) ([]Row, error) {
+	if len(paths) == 0 {
+		return nil, fmt.Errorf("cannot read messages: no file given; name at least one TSV file")
+	}
+	var rows []Row
+	for _, path := range paths {
+		var err error
+		if rows, err = readFile(rows, path); err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
+}
+
+func readFile(rows []Row, path string) (_ []Row, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read messages: %w", err)
+	}
+	defer func() { _ = f.Close() }() // opened for reading only
+	var r io.Reader = f
+	switch filepath.Ext(path) {
+	case ".gz":
+		z, err := gzip.NewReader(f)
+		if err != nil {
+			return nil, fmt.Errorf("cannot unpack %s: %w; is it really gzip?", path, err)
+		}
+		r = z
+	case ".zst":
+		z, err := zstd.NewReader(f)
+		if err != nil {
+			return nil, fmt.Errorf("cannot unpack %s: %w; is it really zstd?", path, err)
+		}
+		defer z.Close()
+		r = z
+	}
+	return Read(rows, r, path)
+}
+
+// columns are the places of the known columns in a line, −1 when absent.
+type columns struct{ text, label, lang, split, group, count int }
+
+// Read appends the rows of one TSV to rows: a header line, then one message a line, no quoting. The
+// columns text and label are required, lang, split and group optional, others ignored; a line may
+// end early only where optional columns are missing. name is for errors.
+func Read(rows []Row, r io.Reader, name string) ([]Row, error) {
+	sc := bufio.NewScanner(r)
+	sc.Buffer(make([]byte, 0, 64<<10), maxLineBytes)
+	var cols columns
+	line := 0
+	for sc.Scan() {
+		line++
+		text := sc.Text()
+		if !utf8.ValidString(text) {
+			return nil, fmt.Errorf("cannot read %s: line %d is no UTF-8; convert the file", name, line)
+		}
+		if line == 1 {
+			var err error
+			if cols, err = header(strings.TrimPrefix(text, bom), name); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if strings.TrimSpace(text) == "" {
+			continue
+		}
+		row, err := cols.row(text)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read %s: line %d %w", name, line, err)
+		}
+		rows = append(rows, row)
+	}
+	if err := sc.Err(); err != nil {
+		return nil, fmt.Errorf("cannot read %s after line %d: %w", name, line, err)
+	}
+	if line == 0 {
+		return nil, fmt.Errorf("cannot read %s: it is empty; the first line names the columns, "+
+			"text and label at least", name)
+	}
+	return rows, nil
+}
+
+func header(line, name string) (columns, error) {
+	c := columns{-1, -1, -1, -1, -1, 0}
+	for i, col := range strings.Split(line, "\t") {
+		switch strings.TrimSpace(col) {
+		case "text":
+			c.text = i
+		case "label":
+			c.label = i
+		case "lang":
+			c.lang = i
+		case "split":
+			c.split = i
+		case "group":
+			c.group = i
+		}
+		c.count++
+	}
+	if c.text < 0 || c.label < 0 {
+		return c, fmt.Errorf("cannot read %s: line 1 must name the columns, separated by tabs, text and "+
+			"label among them", name)
+	}
+	return c, nil
+}
+
+func (c *columns) row(line string) (Row, error) {
+	cells := strings.Split(line, "\t")
+	if len(cells) > c.count {
+		return Row{}, fmt.Errorf("has %d columns where the header has %d; replace tabs inside the text",
+			len(cells), c.count)
+	}
+	at := func(i int) string {
+		if i < 0 || i >= len(cells) {
+			return ""
+		}
+		return strings.TrimSpace(cells[i])
+	}
+	r := Row{Text: at(c.text), Label: at(c.label), Lang: at(c.lang), Split: at(c.split), Group: at(c.group)}
+	if r.Text == "" || r.Label == "" {
+		return Row{}, fmt.Errorf("has no text or no label; fill both or remove the line")
+	}
+	return r, nil
+}
