@@ -102,6 +102,7 @@ type Line struct {
 	placed    kgo.Record
 	zones     map[string]*dayZone
 	rows      rowScratch
+	before    func(*Record) // a test's, to make processing fail
 }
 
 // NewLine makes a line. It reads nothing and starts nothing.
@@ -146,6 +147,9 @@ func fingerprint(r *redact.Redactor) uint64 {
 // as a Reject; an error means that the state has reached a limit and the worker must stop.
 func (l *Line) Process(table *conversation.Table, in *Record, r *Result) error {
 	r.reset()
+	if l.before != nil {
+		l.before(in)
+	}
 	ev := &l.ev
 	if rej := l.decoder.Decode(in.Value, event.Envelope{NowMS: in.NowMS, Headers: in.Headers}, ev); rej != nil {
 		r.Reject = rej

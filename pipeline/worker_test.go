@@ -35,6 +35,7 @@ type bed struct {
 	brokers []string
 	cl      *kgo.Client
 	adm     *kadm.Client
+	before  func(*Record) // runs in every worker before a record is processed
 }
 
 func newBed(t *testing.T) *bed {
@@ -77,6 +78,7 @@ func (b *bed) worker(instance string) (stop func()) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	line.before = b.before
 	details, err := b.adm.ListTopics(b.t.Context(), testEvents)
 	if err != nil {
 		b.t.Fatal(err)
