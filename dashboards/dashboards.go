@@ -1,0 +1,44 @@
+// Package dashboards holds usher's Grafana boards as Go, the JSON generated from it beside it, and
+// the provisioning files that bring both into Grafana. Queries, variables and layout lie in files of
+// their own; a test keeps the JSON equal to the Go (go test ./dashboards -rewrite).
+package dashboards
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// files is what Write writes. The JSON is embedded rather than built, so that the binary does not
+// carry the SDK.
+//
+//go:embed usher-*.json provisioning
+var files embed.FS
+
+// Write puts boards and provisioning files into dir, which is made when it does not exist:
+// usher-*.json, provisioning/datasources/usher.yaml, provisioning/dashboards/usher.yaml. Existing
+// files of these names are replaced, others are left alone.
+func Write(dir string) error {
+	return fs.WalkDir(files, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(dir, filepath.FromSlash(path))
+		if entry.IsDir() {
+			if err := os.MkdirAll(target, 0o755); err != nil {
+				return fmt.Errorf("cannot make the folder for the boards: %w", err)
+			}
+			return nil
+		}
+		content, err := files.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("cannot read the embedded %s: %w", path, err)
+		}
+		if err := os.WriteFile(target, content, 0o644); err != nil {
+			return fmt.Errorf("cannot write a board: %w", err)
+		}
+		return nil
+	})
+}
