@@ -155,6 +155,9 @@ func (t *Table) Arrive(in *Input, out *Arrival) error {
 		panic("BUG: Arrive before Settle of the event before")
 	}
 	*out = Arrival{CycleOffset: -1}
+	if in.Event.TimeMS > in.NowMS {
+		out.Flags |= FlagClockAhead
+	}
 	if in.Offset < 0 || in.Offset >= 1<<offsetBits {
 		return fmt.Errorf("cannot place event: offset %d is outside 0..2^%d", in.Offset, offsetBits)
 	}
@@ -168,7 +171,7 @@ func (t *Table) Arrive(in *Input, out *Arrival) error {
 	if c.slot == 0 && !inWindow {
 		return nil
 	}
-	t.load(in, k, sub, inWindow, out)
+	t.load(in, k, sub, inWindow)
 	switch {
 	case !inWindow:
 		t.lookUp(out)
@@ -181,7 +184,7 @@ func (t *Table) Arrive(in *Input, out *Arrival) error {
 }
 
 // load fills the scratch: the new entry and what the slot holds.
-func (t *Table) load(in *Input, k kind, sub uint8, inWindow bool, out *Arrival) {
+func (t *Table) load(in *Input, k kind, sub uint8, inWindow bool) {
 	c := &t.cur
 	c.old.n, c.old.byTime = 0, false
 	c.tenant = t.memo.word(&t.words, memoTenant, in.Event.Tenant)
@@ -197,12 +200,7 @@ func (t *Table) load(in *Input, k kind, sub uint8, inWindow bool, out *Arrival) 
 		c.base = state{}
 		c.conv = append(c.conv[:0], cut(in.ConversationID)...)
 	}
-	ms := in.Event.TimeMS
-	if ms > in.NowMS {
-		ms = in.NowMS
-		out.Flags |= FlagClockAhead
-	}
-	ms = min(max(ms, 0), 1<<timeBits-1)
+	ms := min(max(min(in.Event.TimeMS, in.NowMS), 0), 1<<timeBits-1)
 	c.seq = in.Event.Seq
 	c.entry = entry{id: idHash(in.Event.ID)}
 	if inWindow {

@@ -98,18 +98,18 @@ func setStatus(s *state, to event.StatusTo, t int64) {
 	handle(s, t)
 }
 
-// handle keeps the time assigned to an agent with status open: called when either changed.
+// handle keeps the time assigned to an agent with status open: called when either may have changed.
 func handle(s *state, t int64) {
 	on := s.assignee != 0 && s.status == event.StatusOpen
-	if s.heldAt != 0 {
-		s.handle += max(0, t-s.heldAt)
-		s.heldAt = 0
-	}
 	if s.assignee != 0 {
 		s.handle = max(0, s.handle)
 	}
-	if on {
+	switch {
+	case on && s.heldAt == 0:
 		s.heldAt = t
+	case !on && s.heldAt != 0:
+		s.handle += max(0, t-s.heldAt)
+		s.heldAt = 0
 	}
 }
 
