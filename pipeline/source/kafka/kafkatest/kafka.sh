@@ -22,7 +22,7 @@ fail() { echo "kafka.sh: $*" >&2; exit 1; }
 # it names has gone (the Maven repository was cleaned).
 classpath() {
   local sum file jar
-  sum=$(sha256sum "$here/pom.xml" | cut -c1-16)
+  sum=$(cksum <"$here/pom.xml" | tr ' ' -)
   file=$cache/classpath-$sum
   if [[ -s $file ]]; then
     local whole=1
@@ -90,7 +90,8 @@ CONFIG
 launch() {
   local dir=$1 port=$2 pid waited=0
   : >"$dir/kafka.log"
-  setsid java "-Xmx$heap" -cp "$(classpath)" \
+  # A session of its own: Ctrl-C reaches whoever runs the tests, and they stop the broker in order.
+  $(command -v setsid) java "-Xmx$heap" -cp "$(classpath)" \
     -Dorg.slf4j.simpleLogger.showDateTime=true \
     -Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS \
     kafka.Kafka "$dir/server.properties" >"$dir/kafka.log" 2>&1 </dev/null &
