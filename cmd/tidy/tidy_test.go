@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -33,10 +34,7 @@ func TestTopLevel(t *testing.T) {
 
 func TestGoFiles(t *testing.T) {
 	root := moduleRoot(t)
-	for _, file := range tracked(t) {
-		if !strings.HasSuffix(file, ".go") {
-			continue
-		}
+	for _, file := range present(t) {
 		source, err := os.ReadFile(filepath.Join(root, file))
 		if os.IsNotExist(err) {
 			continue // removed, and not yet committed as such
@@ -108,6 +106,7 @@ func TestPlantedFaults(t *testing.T) {
 	check(a, "package a\n\nfunc f(l interface{ Fatal() }) { l.Fatal() }\n", "l.Fatal ends the process")
 	check(a, "package a\n\nimport \"testing\"\n\nfunc f(t testing.TB) { t.Fatal() }\n", "")
 	check("cmd/a/a.go", "package a\n\nimport \"os\"\n\nfunc f() { os.Exit(1) }\n", "")
+	check("sinks/sinktest/a.go", "package sinktest\n\nimport \"os\"\n\nfunc f() { os.Exit(1) }\n", "")
 	check(feature, "package a\n\nimport \"time\"\n\nvar f = time.Now\n", "time.Now is wall time")
 	check(feature, "package a\n\nimport t \"time\"\n\nfunc f() { t.Sleep(1) }\n", "t.Sleep is wall time")
 	check(feature, "package a\n\nimport \"time\"\n\nvar f = time.Unix(0, 0)\n", "")
@@ -171,7 +170,7 @@ func checkSource(t *testing.T, file string, source []byte) []string {
 	fset := token.NewFileSet()
 	parsed, err := parser.ParseFile(fset, file, source, parser.ParseComments)
 	if err != nil {
-		t.Fatal(err)
+		return []string{err.Error()}
 	}
 	if ast.IsGenerated(parsed) {
 		return nil
@@ -179,11 +178,12 @@ func checkSource(t *testing.T, file string, source []byte) []string {
 	return newFileRules(fset, file, parsed).run(bytes.Count(source, []byte("\n")))
 }
 
-// tracked lists the files under version control; outside a checkout, every file but hidden ones.
-func tracked(t *testing.T) []string {
+// tracked lists the files under version control, and with also what would be if it were added;
+// outside a checkout, every file but hidden ones.
+func tracked(t *testing.T, also ...string) []string {
 	t.Helper()
 	root := moduleRoot(t)
-	command := exec.Command("git", "ls-files", "-z")
+	command := exec.Command("git", append([]string{"ls-files", "-z", "--cached"}, also...)...)
 	command.Dir = root
 	if list, err := command.Output(); err == nil && len(list) > 0 {
 		return strings.Split(strings.TrimRight(string(list), "\x00"), "\x00")
@@ -204,6 +204,19 @@ func tracked(t *testing.T) []string {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	return files
+}
+
+// present lists the Go files that are there, committed or not, so that a finding comes before the
+// commit.
+func present(t *testing.T) []string {
+	t.Helper()
+	var files []string
+	for _, file := range tracked(t, "--others", "--exclude-standard") {
+		if strings.HasSuffix(file, ".go") {
+			files = append(files, file)
+		}
 	}
 	return files
 }
@@ -235,6 +248,46 @@ func top(file string) string {
 	first, _, _ := strings.Cut(path.Clean(file), "/")
 	return first
 }
+
+// Metrics are a promise: what the code counts is in docs/metrics.md, and what is there is counted.
+func TestMetricsAreDocumented(t *testing.T) {
+	root := moduleRoot(t)
+	page, err := os.ReadFile(filepath.Join(root, "docs", "metrics.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented, counted := map[string]bool{}, map[string]bool{}
+	for _, name := range metricName.FindAllString(string(page), -1) {
+		documented[name] = true
+	}
+	for _, file := range present(t) {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		source, _ := os.ReadFile(filepath.Join(root, file))
+		for _, quoted := range quotedMetric.FindAllString(string(source), -1) {
+			counted[strings.Trim(quoted, `"`)] = true
+		}
+	}
+	for name := range counted {
+		if !documented[name] {
+			t.Errorf("%s is counted, but docs/metrics.md does not say what it means", name)
+		}
+	}
+	for name := range documented {
+		if !counted[name] {
+			t.Errorf("docs/metrics.md promises %s, but nothing counts it", name)
+		}
+	}
+	if len(counted) < 5 {
+		t.Errorf("found %d metrics, the search is broken", len(counted))
+	}
+}
+
+var (
+	metricName   = regexp.MustCompile(`usher_[a-z_]+_(total|seconds|bytes|records|ratio)\b`)
+	quotedMetric = regexp.MustCompile(`"usher_[a-z_]+_(total|seconds|bytes|records|ratio)"`)
+)
 
 // The services that people try usher with are reached from this machine only, and start the same
 // next year.
