@@ -105,7 +105,7 @@ func (c *coder) cycle(s *cycle) {
 }
 
 func (c *coder) wait(w *wait) {
-	c.ints(&w.offset, &w.paused)
+	c.ints(&w.offset, &w.paused, &w.before)
 	c.u32(&w.turn)
 	c.bools(&w.held, &w.judged)
 }

@@ -186,7 +186,10 @@ func (p *play) commit(restart bool) {
 		}
 		p.ledgers[id].add(p.t, f)
 	}
-	p.table.Changelog(func(k Key, v []byte) { p.changelog[k] = bytes.Clone(v) })
+	p.table.Changelog(func(k Key, v []byte) {
+		p.changelog[k] = bytes.Clone(v)
+		checkRoundTrip(p.t, p.table, k, p.changelog[k])
+	})
 	p.table.BeginTransaction()
 	if !restart {
 		return
@@ -268,4 +271,32 @@ func compareToLog(t *testing.T, p *play, c *randomConversation) {
 func inReferenceWindow(k event.Type) bool {
 	return !slices.Contains([]event.Type{event.Unknown, event.TypeReaction, event.TypeEdit,
 		event.TypeDelete, event.TypeRead, event.TypeFeedback, event.TypeLabel, event.TypeAgentStatus}, k)
+}
+
+// checkRoundTrip: in the same table names have the same numbers, so what is read back must be equal
+// field by field.
+func checkRoundTrip(t *testing.T, table *Table, k Key, value []byte) {
+	t.Helper()
+	s := table.slots.at(table.find(&k))
+	var want window
+	table.store.load(s, &want)
+	var base, gotBase state
+	if s.base != 0 {
+		base = *table.bases.at(s.base)
+	}
+	var got slot
+	conv, err := table.decode(value, &got, &gotBase)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &table.scratch
+	same := string(conv) == table.convs.str(s.conv) && got.tenant == s.tenant &&
+		got.revision == s.revision && got.hour == s.hour && w.n == want.n && w.byTime == want.byTime
+	for i := range want.n {
+		same = same && w.entries[i] == want.entries[i] &&
+			(!w.entries[i].has(flagSeq) || w.seqs[i] == want.seqs[i])
+	}
+	if !same || gotBase != base {
+		t.Errorf("read back differently:\n%+v\n%+v", base, gotBase)
+	}
 }

@@ -44,6 +44,7 @@ type cycle struct {
 type wait struct {
 	offset int64 // of the event that began it
 	paused int64 // of pauses that ended during it
+	before int64 // paused up to the session_end that judged it
 	turn   uint32
 	held   bool // by a handoff: only a person ends it
 	judged bool // a session_end came while it ran

@@ -286,6 +286,8 @@ func (m *machine) sessionEnd(s *state, e *entry) {
 	s.judged, s.judgedAt = true, e.time()
 	s.judge = m.actorOf(e)
 	s.any.judged, s.human.judged = waiting, s.humanSince != 0
+	s.any.before = s.any.paused + pausedSince(s, s.waitSince, e.time())
+	s.human.before = s.human.paused + pausedSince(s, s.humanSince, e.time())
 	judge(s, waiting)
 	first(&s.abandonedAt, e.time(), waiting, !s.replied())
 }

@@ -138,6 +138,6 @@ func (m *machine) judgedTurn(s *state, w *wait, since int64) turn {
 		t.agent = s.assignee
 	}
 	t.wait = max(0, t.endedAt-since)
-	t.paused = min(t.wait, w.paused+pausedSince(s, since, t.endedAt))
+	t.paused = min(t.wait, w.before)
 	return t
 }
