@@ -1,6 +1,6 @@
 // Package dashboards holds usher's Grafana boards as Go, the JSON generated from it beside it, and
-// the provisioning files that bring both into Grafana. Queries, variables and layout lie in files of
-// their own; a test keeps the JSON equal to the Go (go test ./dashboards -rewrite).
+// the provisioning files that bring both into Grafana. Queries, variables and layout lie in files
+// of their own; a test keeps the JSON equal to the Go (go test ./dashboards -rewrite).
 package dashboards
 
 import (

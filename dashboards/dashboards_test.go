@@ -109,7 +109,8 @@ func TestRoundTrip(t *testing.T) {
 
 func TestStrictDecoderIsStrict(t *testing.T) {
 	config := VariantConfig()
-	raw := []byte(`{"refId":"A","rawSql":"SELECT 1","datasource":{},"editorType":"sql","format":1,"x":1}`)
+	raw := []byte(`{"refId":"A","rawSql":"SELECT 1","datasource":{},"editorType":"sql",` +
+		`"format":1,"x":1}`)
 	if _, err := config.StrictDataqueryUnmarshaler(raw); err == nil {
 		t.Error("an unknown field passed the strict decoder")
 	}
@@ -192,12 +193,15 @@ func checkPanel(t *testing.T, p *dashboard.Panel) {
 		}
 		checkSQL(t, q.RawSQL)
 	}
-	if thresholdColours(p) > 1 && p.Type == "stat" && !strings.Contains(p.Targets[0].(Query).RawSQL, "verdict") {
+	judged := strings.Contains(p.Targets[0].(Query).RawSQL, "verdict")
+	if thresholdColours(p) > 1 && p.Type == "stat" && !judged {
 		fail("says by colour alone whether the target is met")
 	}
 }
 
-func thresholdColours(p *dashboard.Panel) int { return len(p.FieldConfig.Defaults.Thresholds.Steps) }
+func thresholdColours(p *dashboard.Panel) int {
+	return len(p.FieldConfig.Defaults.Thresholds.Steps)
+}
 
 var (
 	views = regexp.MustCompile(`(?i)\b(?:FROM|JOIN)\s+(\w+)`)
@@ -346,7 +350,8 @@ func TestThresholdsAreTheTargets(t *testing.T) {
 			t.Fatalf("panel %q has colours and no verdict", *p.Panel.Title)
 		}
 		var target, words float64
-		if json.Unmarshal([]byte(match[1]), &target) != nil || json.Unmarshal([]byte(match[2]), &words) != nil {
+		if json.Unmarshal([]byte(match[1]), &target) != nil ||
+			json.Unmarshal([]byte(match[2]), &words) != nil {
 			t.Fatalf("panel %q: cannot read the verdict %q", *p.Panel.Title, match[0])
 		}
 		if scale := map[string]float64{"min": 60_000, "%": 0.01}[match[3]]; words*scale != target {

@@ -36,8 +36,8 @@ func (c comparison) sql() string {
 	before := strings.ReplaceAll(c.aggregate, "%s", weekBefore)
 	verdict := ""
 	if c.target > 0 {
-		verdict = fmt.Sprintf(",\n  multiIf(isNull(now), NULL, now <= %v, '✓ within %s', '▲ over %s')"+
-			" AS \"verdict\"", c.target, c.words, c.words)
+		verdict = fmt.Sprintf(",\n  multiIf(isNull(now), NULL, now <= %v, "+
+			"'✓ within %s', '▲ over %s') AS \"verdict\"", c.target, c.words, c.words)
 	}
 	return "SELECT\n  " + now + " AS now,\n  " + before + " AS \"week before\"" + verdict +
 		"\nFROM kpi_" + c.view + "\nWHERE (" + inRange + " OR " + weekBefore + ")\n  AND " + filters()
@@ -108,8 +108,9 @@ func decisionMixSQL() string {
 }
 
 func slowestSQL() string {
-	return "SELECT\n  counted_at AS \"answered at\",\n  value AS \"waited\",\n  tenant,\n  channel,\n" +
-		"  queue,\n  lang AS language,\n  agent_id AS agent,\n  conversation_id AS conversation,\n" +
+	return "SELECT\n  counted_at AS \"answered at\",\n  value AS \"waited\",\n" +
+		"  tenant,\n  channel,\n  queue,\n  lang AS language,\n" +
+		"  agent_id AS agent,\n  conversation_id AS conversation,\n" +
 		"  if(final = 1, 'final', 'provisional') AS state\nFROM kpi_" + firstReplyHuman.name +
 		"\nWHERE " + inRange + "\n  AND " + filters() +
 		"\nORDER BY value DESC, counted_at, conversation_id\nLIMIT 20"

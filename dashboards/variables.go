@@ -51,8 +51,8 @@ func filters() string {
 // backslash and quote for ClickHouse, $ against macros, - and / against comments.
 func (d dimension) options() string {
 	value := d.shown()
-	for _, pair := range [][2]string{{`\\`, `\\\\`}, {`\'`, `\\\'`}, {`$`, `\\x24`}, {`--`, `\\x2d\\x2d`},
-		{`/*`, `\\x2f*`}} {
+	for _, pair := range [][2]string{{`\\`, `\\\\`}, {`\'`, `\\\'`}, {`$`, `\\x24`},
+		{`--`, `\\x2d\\x2d`}, {`/*`, `\\x2f*`}} {
 		value = "replaceAll(" + value + ", '" + pair[0] + "', '" + pair[1] + "')"
 	}
 	where := "$__timeFilter(counted_at)"
