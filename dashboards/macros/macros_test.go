@@ -1,7 +1,6 @@
 package macros
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -145,7 +144,7 @@ func TestShortDuration(t *testing.T) {
 	for d, want := range map[time.Duration]string{time.Second: "1s", 90 * time.Second: "90s",
 		2 * time.Minute: "2m", time.Hour: "1h", 48 * time.Hour: "2d", 1500 * time.Millisecond: "1500ms"} {
 		if got := shortDuration(d); got != want {
-			t.Error(fmt.Sprintf("%v gave %s, want %s", d, got, want))
+			t.Errorf("%v gave %s, want %s", d, got, want)
 		}
 	}
 }
