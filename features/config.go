@@ -65,7 +65,8 @@ func (c Config) Validate() error {
 	case c.TermCap < 1 || c.TermCap > maxTermCap:
 		return fmt.Errorf("cannot use feature configuration: term_cap %d; give 1 to %d",
 			c.TermCap, maxTermCap)
-	case c.CharMax != 0 && (c.CharMin < minCharGram || c.CharMax > maxCharGram || c.CharMin > c.CharMax):
+	case c.CharMax != 0 &&
+		(c.CharMin < minCharGram || c.CharMax > maxCharGram || c.CharMin > c.CharMax):
 		return fmt.Errorf("cannot use feature configuration: characters %d to %d; give %d to %d, or 0 "+
 			"as the longest for none", c.CharMin, c.CharMax, minCharGram, maxCharGram)
 	case c.WordMax < 1 || c.WordMax > 2:

@@ -108,7 +108,10 @@ var padding [24]byte
 
 // runeStart moves back from at to the start of a character, so that a cut makes no broken one.
 func runeStart(text []byte, at int) int {
-	for back := 0; back < utf8.UTFMax && at > 0 && at < len(text) && !utf8.RuneStart(text[at]); back++ {
+	for range utf8.UTFMax {
+		if at <= 0 || at >= len(text) || utf8.RuneStart(text[at]) {
+			break
+		}
 		at--
 	}
 	return at

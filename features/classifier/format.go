@@ -181,8 +181,8 @@ func (m *Meta) validate() error {
 	}
 	if m.Rows < 0 || m.Rows > maxRows || m.Slots < 1 || m.Slots > 2*maxRows ||
 		m.Slots&(m.Slots-1) != 0 || m.Slots <= m.Rows {
-		return fmt.Errorf("%d rows in a table of %d slots; the slots must be a power of two above the rows",
-			m.Rows, m.Slots)
+		return fmt.Errorf("%d rows in a table of %d slots; the slots must be a power of two above the "+
+			"rows", m.Rows, m.Slots)
 	}
 	if m.Stride < 1 || m.Stride > maxColumns || len(m.Heads) == 0 {
 		return fmt.Errorf("stride %d with %d heads; both must be at least 1", m.Stride, len(m.Heads))

@@ -145,8 +145,8 @@ func softmax(logits []float64, temperature float64, probs []float64) {
 
 func round4(p float64) float64 { return math.Round(p*scoreSteps) / scoreSteps }
 
-// Exp is e to the x by a polynomial, within 1e-9 of math.Exp (relative), for x from −700 to 700; below
-// that it is 0. It is several times faster, and the same on every processor: every product is
+// Exp is e to the x by a polynomial, within 1e-9 of math.Exp (relative), for x from −700 to 700;
+// below that it is 0. It is several times faster, and the same on every processor: every product is
 // rounded on its own, so no compiler fuses it into an addition.
 func Exp(x float64) float64 {
 	const (

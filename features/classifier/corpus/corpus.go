@@ -147,7 +147,8 @@ func (c *columns) row(line string) (Row, error) {
 		}
 		return strings.TrimSpace(cells[i])
 	}
-	r := Row{Text: at(c.text), Label: at(c.label), Lang: at(c.lang), Split: at(c.split), Group: at(c.group)}
+	r := Row{Text: at(c.text), Label: at(c.label), Lang: at(c.lang), Split: at(c.split),
+		Group: at(c.group)}
 	if r.Text == "" || r.Label == "" {
 		return Row{}, fmt.Errorf("has no text or no label; fill both or remove the line")
 	}

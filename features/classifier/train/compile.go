@@ -18,8 +18,8 @@ const int8Max = 127
 
 // compile prunes, quantises, and only then fits the temperature, because the first two change the
 // scores. Quality is measured on the finished file.
-func compile(cfg *Config, keys []uint64, w *weights, labels []string, p *parts, report *Report) (
-	[]byte, error) {
+func compile(cfg *Config, keys []uint64, w *weights, p *parts, report *Report) ([]byte, error) {
+	labels := p.labels
 	centre(w)
 	rows := prune(w, cfg.MaxRows)
 	scale := scaleOf(w)
@@ -41,7 +41,7 @@ func compile(cfg *Config, keys []uint64, w *weights, labels []string, p *parts, 
 	}
 	meta := classifier.Meta{Name: cfg.Name, Version: cfg.Version, Features: cfg.Features, Stride: stride,
 		Heads: []classifier.HeadMeta{head}, Card: cfg.Card}
-	if err := calibrated(cfg, &meta, kept, out, p); err != nil {
+	if err := calibrated(&meta, kept, out, p); err != nil {
 		return nil, err
 	}
 	return classifier.Encode(meta, kept, out)
@@ -113,14 +113,14 @@ func quantise(row []float32, scale float64, line []int8) bool {
 // calibrated fills what is measured on rows outside training: temperature and the typical share
 // of known features (on the calibration slice), quality (on the held-out one; without one, on the
 // calibration slice, and it says so).
-func calibrated(cfg *Config, meta *classifier.Meta, keys []uint64, rows []int8, p *parts) error {
+func calibrated(meta *classifier.Meta, keys []uint64, rows []int8, p *parts) error {
 	head := &meta.Heads[0]
 	if len(p.calibrate) > 0 {
 		m, err := build(meta, keys, rows)
 		if err != nil {
 			return err
 		}
-		head.Temperature, head.KnownTypical = temperature(m, cfg, p.calibrate)
+		head.Temperature, head.KnownTypical = temperature(m, p.calibrate)
 	}
 	measure, on := p.holdout, "held-out slice"
 	if len(measure) == 0 {
@@ -133,7 +133,7 @@ func calibrated(cfg *Config, meta *classifier.Meta, keys []uint64, rows []int8, 
 	if err != nil {
 		return err
 	}
-	head.Quality, err = quality(m, cfg, measure, on)
+	head.Quality, err = quality(m, measure, on)
 	return err
 }
 
@@ -153,7 +153,7 @@ const (
 
 // temperature is the T that makes the rows likeliest (Guo et al. 2017), found by golden section on
 // its logarithm, for the likelihood has one top; and the median share of known features.
-func temperature(m *classifier.Model, cfg *Config, rows []corpus.Row) (t, known float64) {
+func temperature(m *classifier.Model, rows []corpus.Row) (t, known float64) {
 	meta := &m.Heads()[0]
 	x, err := features.New(m.Features())
 	if err != nil {
@@ -169,11 +169,7 @@ func temperature(m *classifier.Model, cfg *Config, rows []corpus.Row) (t, known 
 		if i < 0 {
 			continue
 		}
-		text := []byte(r.Text)
-		if cfg.Redact != nil {
-			text = cfg.Redact(text)
-		}
-		x.Fill(text, nil, &v)
+		x.Fill([]byte(r.Text), nil, &v)
 		m.Score(&v, out)
 		logits = append(logits, slices.Clone(out.Heads[0].Logits()))
 		truth = append(truth, i)

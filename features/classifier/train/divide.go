@@ -10,7 +10,10 @@ import (
 )
 
 // parts are the rows by what they are for.
-type parts struct{ fit, calibrate, holdout []corpus.Row }
+type parts struct {
+	fit, calibrate, holdout []corpus.Row
+	labels                  []string // of fit, sorted
+}
 
 // The sides that a text can lie on; the lower number keeps a text that is on both.
 const (
@@ -32,11 +35,7 @@ func divide(cfg *Config, rows []corpus.Row, report *Report) (*parts, error) {
 	first := map[string]int{} // canonical text → lowest side
 	canon := make([]string, len(rows))
 	for i := range rows {
-		text := []byte(rows[i].Text)
-		if cfg.Redact != nil {
-			text = cfg.Redact(text)
-		}
-		canon[i] = string(x.Canonical(text))
+		canon[i] = string(x.Canonical([]byte(rows[i].Text)))
 		side[i] = cfg.side(&rows[i], canon[i])
 		if s, ok := first[canon[i]]; !ok || side[i] < s {
 			first[canon[i]] = side[i]

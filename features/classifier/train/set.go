@@ -26,7 +26,8 @@ type doc struct {
 
 // newSet extracts features on all cores; the numbers follow the order of the rows, so the result
 // does not depend on how many there are.
-func newSet(cfg *Config, rows []corpus.Row, labels []string) *set {
+func newSet(cfg *Config, p *parts) *set {
+	rows, labels := p.fit, p.labels
 	vectors := make([]features.Vector, len(rows))
 	workers := runtime.GOMAXPROCS(0)
 	var wg sync.WaitGroup
@@ -78,10 +79,6 @@ func extract(cfg *Config, rows []corpus.Row, to []features.Vector, from, step in
 		panic("BUG: the configuration was validated: " + err.Error())
 	}
 	for i := from; i < len(rows); i += step {
-		text := []byte(rows[i].Text)
-		if cfg.Redact != nil {
-			text = cfg.Redact(text)
-		}
-		x.Fill(text, nil, &to[i])
+		x.Fill([]byte(rows[i].Text), nil, &to[i])
 	}
 }
