@@ -120,6 +120,8 @@ const (
 	flagDisplaced
 	flagFarLate
 	flagSkewed
+	flagSecond // by the agent who took over
+	flagSystem // by the system, where otherwise an agent acts
 )
 
 // conversation is an open conversation: who, where, and the steps to come. Its slices are reused by

@@ -23,9 +23,17 @@ func (c *conversation) appendCustomer(b []byte) []byte {
 	return append(b, `","actor":{"kind":"customer"}`...)
 }
 
-func (c *conversation) appendAgentActor(b []byte) []byte {
+// appendAgentActor writes who of the people acts in s.
+func (c *conversation) appendAgentActor(b []byte, s *step) []byte {
+	if s.flags&flagSystem != 0 {
+		return append(b, systemActor...)
+	}
+	agent := c.agent
+	if s.flags&flagSecond != 0 {
+		agent = c.second
+	}
 	b = append(b, `,"actor":{"kind":"agent","id":"`...)
-	b = appendAgent(b, c.tenant, c.agent)
+	b = appendAgent(b, c.tenant, agent)
 	b = append(append(append(b, `","team":"`...), c.tenant.queues[c.queue]...), '"')
 	return append(b, '}')
 }
@@ -47,7 +55,7 @@ func (g *Generator) appendMessage(b []byte, c *conversation, s *step, r *rng) []
 	case stepSystem:
 		b = append(b, systemActor...)
 	default:
-		b = c.appendAgentActor(b)
+		b = c.appendAgentActor(b, s)
 	}
 	if s.kind == stepCustomerMedia {
 		media := [...]string{"image", "voice", "document"}[r.below(3)]
@@ -99,7 +107,7 @@ func (g *Generator) appendText(b []byte, c *conversation, s *step, r *rng) []byt
 		b = g.appendSentence(b, c, kind, r)
 		for r.chance(600) {
 			b = append(b, book.space...)
-			b = g.appendSentence(b, c, [...]textKind{kind, textMore, textTail}[r.below(3)], r)
+			b = g.appendSentence(b, c, [...]textKind{kind, kind, textTail}[r.below(3)], r)
 		}
 		return b
 	case stepCustomerBye:
@@ -107,14 +115,17 @@ func (g *Generator) appendText(b []byte, c *conversation, s *step, r *rng) []byt
 	case stepCustomerHuman:
 		kind = textHuman
 	case stepAgent, stepAgentEcho:
-		b = append(g.appendSentence(b, c, textAgent, r), book.space...)
-		if r.chance(800) {
-			b = append(g.appendSentence(b, c, textAgent, r), book.space...)
+		first := r.below(len(book.sentences[textAgent]))
+		b = g.appendTemplate(b, c, &book.sentences[textAgent][first], r)
+		if r.chance(850) { // another one
+			sentences := book.sentences[textAgent]
+			next := (first + 1 + r.below(len(sentences)-1)) % len(sentences)
+			b = g.appendTemplate(append(b, book.space...), c, &sentences[next], r)
 		}
-		if r.chance(300) {
-			return g.appendSentence(b, c, textOffer, r)
+		if r.chance(350) {
+			b = g.appendSentence(append(b, book.space...), c, textOffer, r)
 		}
-		kind = textTail
+		return b
 	case stepAgentOffer:
 		kind = textOffer
 	case stepAgentAuto, stepSystem:
@@ -132,9 +143,13 @@ func (g *Generator) appendText(b []byte, c *conversation, s *step, r *rng) []byt
 }
 
 func (g *Generator) appendSentence(b []byte, c *conversation, kind textKind, r *rng) []byte {
+	sentences := g.books[c.lang].sentences[kind]
+	return g.appendTemplate(b, c, &sentences[r.below(len(sentences))], r)
+}
+
+// appendTemplate fills in a sentence's slots.
+func (g *Generator) appendTemplate(b []byte, c *conversation, s *sentence, r *rng) []byte {
 	book := g.books[c.lang]
-	sentences := book.sentences[kind]
-	s := &sentences[r.below(len(sentences))]
 	for i, literal := range s.literals {
 		b = append(b, literal...)
 		switch s.slots[i] {
@@ -162,20 +177,20 @@ func (g *Generator) appendFlow(b []byte, c *conversation, s *step, r *rng) []byt
 	switch s.kind {
 	case stepOpen:
 		if s.a == 1 {
-			return append(c.appendAgentActor(b), `,"open":{"initiated_by":"agent"}`...)
+			return append(c.appendAgentActor(b, s), `,"open":{"initiated_by":"agent"}`...)
 		}
 		return append(append(b, systemActor...), `,"open":{"initiated_by":"customer"}`...)
 	case stepReopen:
 		return append(append(b, systemActor...), `,"reopen":{"initiated_by":"customer"}`...)
 	case stepClose, stepResolve:
-		b = c.appendAgentActor(b)
+		b = c.appendAgentActor(b, s)
 		if s.a == resolutionAbsent {
 			return append(b, `,"close":{}`...)
 		}
 		b = append(append(b, `,"close":{"resolution":"`...), resolutionNames[s.a]...)
 		return append(b, `"}`...)
 	case stepStatus:
-		b = append(append(c.appendAgentActor(b), `,"status":{"to":"`...), statusNames[s.a]...)
+		b = append(append(c.appendAgentActor(b, s), `,"status":{"to":"`...), statusNames[s.a]...)
 		b = append(b, '"')
 		if s.a == statusSnoozed {
 			b = strconv.AppendInt(append(b, `,"until":`...), s.atMS+int64(r.in(1, 48))*hourMS, 10)
@@ -187,8 +202,12 @@ func (g *Generator) appendFlow(b []byte, c *conversation, s *step, r *rng) []byt
 		b = append(append(append(b, `","queue":"`...), queues[c.queue]...), `"},"by":"router"}`...)
 		return b
 	case stepTransfer:
-		b = append(c.appendAgentActor(b), `,"transfer":{"to":{"agent":"`...)
-		b = appendAgent(b, c.tenant, c.second)
+		to := c.second
+		if s.flags&flagSecond != 0 {
+			to = c.agent
+		}
+		b = append(c.appendAgentActor(b, s), `,"transfer":{"to":{"agent":"`...)
+		b = appendAgent(b, c.tenant, to)
 		b = append(append(b, `","role":"senior","queue":"`...), queues[s.a]...)
 		b = append(append(b, `"},"from":{"queue":"`...), queues[c.queue]...)
 		return append(b, `"},"reason":"skill"}`...)
@@ -217,7 +236,7 @@ func (g *Generator) appendFlow(b []byte, c *conversation, s *step, r *rng) []byt
 func (g *Generator) appendSide(b []byte, c *conversation, s *step, r *rng) []byte {
 	switch s.kind {
 	case stepNote, stepEdit, stepDelete:
-		return c.appendTarget(c.appendAgentActor(b), stepTypes[s.kind].name, s.ref)
+		return c.appendTarget(c.appendAgentActor(b, s), stepTypes[s.kind].name, s.ref)
 	case stepReaction, stepRead:
 		return c.appendTarget(c.appendCustomer(b), stepTypes[s.kind].name, s.ref)
 	case stepCSAT:
@@ -237,7 +256,7 @@ func (g *Generator) appendSide(b []byte, c *conversation, s *step, r *rng) []byt
 		return append(b, '}')
 	case stepFeedback:
 		verdict := [...]string{"accepted", "edited", "rejected"}[r.pick([]int{80, 12, 8})]
-		b = append(c.appendAgentActor(b), `,"feedback":{"target":"`...)
+		b = append(c.appendAgentActor(b, s), `,"feedback":{"target":"`...)
 		b = append(append(append(appendEventID(b, c, s.ref), `","verdict":"`...), verdict...), '"')
 		b = append(append(b, `,"true_label":"`...), Label(s.a).String()...)
 		return append(b, `"}`...)

@@ -7,9 +7,10 @@ type planner struct {
 	c     *conversation
 	nowMS int64
 	endMS int64
-	asked uint16 // ord of the last customer message with a label
-	said  uint16 // ord of the last message of any side
-	order []step // scratch of disturb
+	asked uint16    // ord of the last customer message with a label
+	said  uint16    // ord of the last message of any side
+	by    stepFlags // flagSecond once the conversation has moved
+	order []step    // scratch of disturb
 }
 
 // stepsMax bounds a script: the longest conversations have about 120 events.
@@ -19,7 +20,7 @@ const stepsMax = 400
 // conversations are still open, some of them waiting.
 func (p *planner) plan(c *conversation, cfg *Config) {
 	p.rng, p.c, p.nowMS, p.endMS = rng(c.seed), c, c.startMS, cfg.EndMS
-	p.asked, p.said = 0, 0
+	p.asked, p.said, p.by = 0, 0, 0
 	switch {
 	case p.chance(25):
 		p.junk()
@@ -39,7 +40,7 @@ func (p *planner) add(kind kind, a uint8) *step {
 		return &step{}
 	}
 	p.c.steps = append(p.c.steps, step{atMS: p.nowMS, emitMS: p.nowMS, vary: p.next(),
-		ord: uint16(len(p.c.steps)), kind: kind, a: a})
+		ord: uint16(len(p.c.steps)), kind: kind, a: a, flags: p.by})
 	return &p.c.steps[len(p.c.steps)-1]
 }
 
@@ -183,9 +184,9 @@ func (p *planner) bot() bool {
 	}
 	switch {
 	case p.chance(500):
-		p.after(4*minuteMS).add(stepClose, resolutionConfirmed)
+		p.after(4*minuteMS).add(stepClose, resolutionConfirmed).flags |= flagSystem
 	case p.chance(600):
-		p.after(30*minuteMS).add(stepClose, resolutionAbsent)
+		p.after(30*minuteMS).add(stepClose, resolutionAbsent).flags |= flagSystem
 	default:
 		p.after(20*minuteMS).add(stepSessionEnd, endTimeout)
 	}
@@ -227,6 +228,7 @@ func (p *planner) handoff() bool {
 func (p *planner) people() {
 	if p.chance(700) {
 		p.nowMS += int64(p.in(500, 9000))
+		p.by = 0
 		p.add(stepAssign, 0)
 	}
 	rounds := 1
@@ -240,6 +242,7 @@ func (p *planner) people() {
 		p.reply()
 		if round == 0 && p.chance(80) {
 			p.after(2*minuteMS).add(stepTransfer, uint8(p.below(len(p.c.tenant.queues))))
+			p.by ^= flagSecond
 		}
 		if p.chance(50) {
 			p.pause()
@@ -303,9 +306,9 @@ func (p *planner) converted(perMille int) {
 		return
 	}
 	p.after(6 * minuteMS)
-	outcome := uint8(p.pick([]int{45, 35, 12, 0, 8}))
-	if p.c.tenant.business == "shop" || p.c.tenant.business == "soft" {
-		outcome = uint8(p.pick([]int{0, 78, 14, 0, 8}))
+	outcome := uint8(p.pick([]int{0, 78, 14, 0, 8}))
+	if p.c.tenant.business == "salon" || p.c.tenant.business == "clinic" {
+		outcome = uint8(p.pick([]int{80, 4, 8, 0, 8}))
 	}
 	s := p.add(stepOutcome, outcome)
 	if outcome < outcomeLead {
@@ -349,7 +352,7 @@ func (p *planner) abandoned() {
 		p.after(25*minuteMS).add(stepSessionEnd, endTimeout)
 	}
 	if p.chance(300) {
-		p.after(20*hourMS).add(stepClose, resolutionUnresolved)
+		p.after(20*hourMS).add(stepClose, resolutionUnresolved).flags |= flagSystem
 	}
 }
 
