@@ -16,7 +16,7 @@ func (t *Table) CreateTable() string {
 	fmt.Fprintf(&b, "CREATE TABLE IF NOT EXISTS %s\n(\n", t.Name)
 	var lines []string
 	for _, c := range t.AllColumns() {
-		lines = append(lines, c.declaration())
+		lines = append(lines, c.Declaration())
 	}
 	if t.Writer != Direct {
 		lines = append(lines,
@@ -55,7 +55,8 @@ func (t *Table) HasColumn(name string) bool {
 	return false
 }
 
-func (c *Column) declaration() string {
+// Declaration is c as CREATE TABLE and ADD COLUMN take it.
+func (c *Column) Declaration() string {
 	d := "`" + c.Name + "` " + c.Type
 	if c.Codec != "" {
 		d += " CODEC(" + c.Codec + ")"

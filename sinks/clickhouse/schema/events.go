@@ -17,19 +17,21 @@ type Event struct {
 	Source
 	Dims
 	Cycle
-	ID          string     `ch:"id"`
-	Type        string     `ch:"type" type:"lc"`
-	Time        Instant    `ch:"time"`
-	Seq         Opt[int64] `ch:"seq"`
-	ReceivedAt  Instant    `ch:"received_at"`
-	Modality    string     `ch:"modality" type:"lc"`
-	ActorKind   string     `ch:"actor_kind" type:"lc"`
-	ActorID     string     `ch:"actor_id"` // a customer's is a pseudonym
-	ActorTeam   string     `ch:"actor_team" type:"lc"`
-	ActorRole   string     `ch:"actor_role" type:"lc"`
-	AIDisclosed Opt[bool]  `ch:"ai_disclosed"`
-	Attrs       []Pair     `ch:"attrs"`
-	Flags       []string   `ch:"flags"`
+	ID         string     `ch:"id"`
+	Type       string     `ch:"type" type:"lc"`
+	Time       Instant    `ch:"time"`
+	Seq        Opt[int64] `ch:"seq"`
+	ReceivedAt Instant    `ch:"received_at"`
+	// EventDay is the day of Time in the tenant's zone.
+	EventDay    Day       `ch:"day"`
+	Modality    string    `ch:"modality" type:"lc"`
+	ActorKind   string    `ch:"actor_kind" type:"lc"`
+	ActorID     string    `ch:"actor_id"` // a customer's is a pseudonym
+	ActorTeam   string    `ch:"actor_team" type:"lc"`
+	ActorRole   string    `ch:"actor_role" type:"lc"`
+	AIDisclosed Opt[bool] `ch:"ai_disclosed"`
+	Attrs       []Pair    `ch:"attrs"`
+	Flags       []string  `ch:"flags"`
 
 	Text       string       `ch:"text"`     // empty unless privacy.store_text is on
 	TextLen    uint32       `ch:"text_len"` // bytes

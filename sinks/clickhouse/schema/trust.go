@@ -53,11 +53,6 @@ type ManifestRow struct {
 	Tables     uint32 `ch:"tables"` // manifest rows of this range, so that a lost one is seen
 	Rows       uint64 `ch:"rows"`
 	Hash       uint64 `ch:"hash"` // XXH64 of the blocks in order
-	// SrcTopicIDs, SrcPartitions and SrcTo are parallel: the input offsets (exclusive) up to which
-	// this range carries everything.
-	SrcTopicIDs   []UUID  `ch:"src_topic_ids"`
-	SrcPartitions []int32 `ch:"src_partitions"`
-	SrcTo         []int64 `ch:"src_to"`
 }
 
 // AuditRow is one audit run × partition. Scope "input" counts offsets of a source partition; scope
