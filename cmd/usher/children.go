@@ -65,7 +65,7 @@ func (a *app) openEngine(ctx context.Context, dir string) (addr string, closeEng
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return "", nil, usagef("there is no data directory %s; usher demo --data %s makes one", dir, dir)
 	}
-	e, err := startEngine(ctx, dir, a.log)
+	e, err := startEngine(ctx, dir)
 	if err != nil {
 		return "", nil, fmt.Errorf("cannot open the store in %s: %w", dir, err)
 	}

@@ -25,7 +25,7 @@ func kafkaOptions(k config.Kafka) ([]kgo.Opt, error) {
 	o := []kgo.Opt{
 		kgo.SeedBrokers(k.Brokers...),
 		kgo.ClientID("usher"),
-		kgo.SoftwareNameAndVersion("usher", strings.Trim(buildVersion().Version, "+")),
+		kgo.SoftwareNameAndVersion("usher", softwareVersion()),
 		kgo.MetadataMinAge(250 * time.Millisecond), // faults of a broker are got past in time
 	}
 	if k.TLS.On() {
@@ -47,6 +47,12 @@ func kafkaOptions(k config.Kafka) ([]kgo.Opt, error) {
 		o = append(o, kgo.SASL(scram.Auth{User: user, Pass: password}.AsSha512Mechanism()))
 	}
 	return o, nil
+}
+
+// softwareVersion is the version as Kafka takes it: letters, digits, dots and hyphens.
+func softwareVersion() string {
+	v, _, _ := strings.Cut(buildVersion().Version, "+")
+	return v
 }
 
 // kafkaClient makes a client for the configured brokers, with further options.

@@ -67,10 +67,13 @@ question and its answer, and prints them; with --print it only prints.`,
 	return c
 }
 
+// exampleWait is how long the customer of the example waits for an answer.
+const exampleWait = 90 * time.Second
+
 // exampleEvents are the smallest legal events of CONTRACT section 2: a question and its answer.
 func exampleEvents(now time.Time) []string {
-	ms := strconv.FormatInt(now.UnixMilli(), 10)
-	later := strconv.FormatInt(now.Add(90*time.Second).UnixMilli(), 10)
+	ms := strconv.FormatInt(now.Add(-exampleWait).UnixMilli(), 10)
+	later := strconv.FormatInt(now.UnixMilli(), 10)
 	conversation := `"conversation_id":"example-` + ms + `"`
 	return []string{
 		`{"v":1,"id":"1","type":"message","time":` + ms + `,` + conversation +

@@ -49,7 +49,7 @@ func (a *app) schema(ctx context.Context, o schemaOptions) error {
 	if _, err := s.ping(ctx, reachTimeout); err != nil {
 		return err
 	}
-	done, err := applySchema(ctx, s, a.cfg)
+	done, err := applySchema(ctx, s.at(), a.cfg)
 	if err != nil {
 		return fmt.Errorf("cannot apply the schema to %s: %w", s.where, err)
 	}

@@ -153,7 +153,7 @@ func kpiQuery(ctx context.Context, s *store, o sqlOptions) (string, error) {
 
 // composeKPI writes the query; every name in it was found in the store.
 func composeKPI(view string, columns, by []string, since string) string {
-	const rate = "sum(num) AS num, sum(den) AS den, round(sum(num) / sum(den), 4) AS rate"
+	const rate = "sum(num) AS n, sum(den) AS d, round(sum(num) / sum(den), 4) AS rate"
 	const spread = "count(value) AS n, quantileExact(0.5)(value) AS p50, " +
 		"quantileExact(0.9)(value) AS p90, round(avg(value)) AS mean"
 	measure := spread

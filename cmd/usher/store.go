@@ -186,3 +186,18 @@ func (s *store) ping(ctx context.Context, timeout time.Duration) (version string
 	}
 	return strings.TrimSpace(b.String()), nil
 }
+
+// at is where the store answers, for a connection of clickhouse-go.
+func (s *store) at() clickhouseAt {
+	_, addr, _ := strings.Cut(s.base, "://")
+	at := clickhouseAt{
+		addr: strings.TrimSuffix(addr, "/"), database: s.database, user: s.user, password: s.password,
+	}
+	if at.user == "" {
+		at.user = "default"
+	}
+	if t, ok := s.client.Transport.(*http.Transport); ok {
+		at.tls = t.TLSClientConfig
+	}
+	return at
+}
