@@ -186,7 +186,7 @@ func checkPanel(t *testing.T, p *dashboard.Panel) {
 		if (p.Type == "timeseries") != (q.Format == FormatTimeSeries) {
 			fail("has a query of the wrong format")
 		}
-		for _, view := range views.FindAllStringSubmatch(q.RawSQL, -1) {
+		for _, view := range reads.FindAllStringSubmatch(q.RawSQL, -1) {
 			if !strings.Contains(*p.Description, "**"+view[1]+",") {
 				fail("shows " + view[1] + " and does not define it")
 			}
@@ -204,14 +204,14 @@ func thresholdColours(p *dashboard.Panel) int {
 }
 
 var (
-	views = regexp.MustCompile(`(?i)\b(?:FROM|JOIN)\s+(\w+)`)
+	reads = regexp.MustCompile(`(?i)\b(?:FROM|JOIN)\s+(\w+)`)
 	star  = regexp.MustCompile(`(?i)SELECT\s+\*`)
 )
 
 // checkSQL holds a query to what boards may read.
 func checkSQL(t *testing.T, sql string) {
 	t.Helper()
-	found := views.FindAllStringSubmatch(sql, -1)
+	found := reads.FindAllStringSubmatch(sql, -1)
 	if len(found) == 0 {
 		t.Errorf("a query without FROM:\n%s", sql)
 	}
@@ -368,6 +368,9 @@ func TestThresholdsAreTheTargets(t *testing.T) {
 }
 
 func TestWrite(t *testing.T) {
+	if *rewrite {
+		t.Skip("what is embedded is older than what was just written")
+	}
 	dir := filepath.Join(t.TempDir(), "new")
 	for range 2 { // the second time over the first
 		if err := Write(dir); err != nil {

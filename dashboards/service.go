@@ -87,7 +87,7 @@ func conversationsStat() *stat.PanelBuilder {
 		Description(describe("How many conversations began, beside the same days of the week "+
 			"before.", volume)).
 		Thresholds(plain()).
-		NoValue(volume.noValue()).
+		NoValue(noValue(volume)).
 		WithTarget(query("A", FormatTable, conversationsSQL()))
 }
 
@@ -104,7 +104,7 @@ func firstReplyStat(id, x uint32, quantile string) *stat.PanelBuilder {
 		Description(describe(read, firstReplyHuman)).
 		Decimals(1).
 		Thresholds(thresholds).
-		NoValue(firstReplyHuman.noValue()).
+		NoValue(noValue(firstReplyHuman)).
 		WithTarget(query("A", FormatTable, firstReplySQL(quantile)))
 }
 
@@ -114,7 +114,7 @@ func unansweredStat() *stat.PanelBuilder {
 			"Target: 5 %.", unanswered)).
 		Decimals(1).
 		Thresholds(steps(unansweredTarget, unansweredLate)).
-		NoValue(unanswered.noValue()).
+		NoValue(noValue(unanswered)).
 		WithTarget(query("A", FormatTable, rateSQL(unanswered, unansweredTarget)))
 }
 
@@ -124,7 +124,7 @@ func escalationStat() *stat.PanelBuilder {
 			"30 %; a rise says that the bot's knowledge has gaps.", escalation)).
 		Decimals(1).
 		Thresholds(steps(escalationTarget, escalationLate)).
-		NoValue(escalation.noValue()).
+		NoValue(noValue(escalation)).
 		WithTarget(query("A", FormatTable, rateSQL(escalation, escalationTarget)))
 }
 
@@ -134,7 +134,7 @@ func autoStat() *stat.PanelBuilder {
 			decisionBands)).
 		Decimals(1).
 		Thresholds(plain()).
-		NoValue(decisionBands.noValue()).
+		NoValue(noValue(decisionBands)).
 		WithTarget(query("A", FormatTable, autoSQL()))
 }
 
@@ -168,7 +168,7 @@ func firstReplyTrend() *timeseries.PanelBuilder {
 		Thresholds(steps(firstReplyTargetMS, firstReplyLateMS)).
 		ThresholdsStyle(common.NewGraphThresholdsStyleConfigBuilder().
 			Mode(common.GraphThresholdsStyleModeDashed)).
-		NoValue(firstReplyHuman.noValue()).
+		NoValue(noValue(firstReplyHuman)).
 		WithTarget(query("A", FormatTimeSeries, firstReplyOverTimeSQL())).
 		WithTarget(query("B", FormatTimeSeries, firstReplyAnyOverTimeSQL()))
 }
@@ -183,7 +183,7 @@ func volumeTrend() *timeseries.PanelBuilder {
 		Min(0).
 		Stacking(common.NewStackingConfigBuilder().Mode(common.StackingModeNormal)).
 		Thresholds(plain()).
-		NoValue(volume.noValue()).
+		NoValue(noValue(volume)).
 		WithTarget(query("A", FormatTimeSeries, volumeOverTimeSQL()))
 }
 
@@ -197,7 +197,7 @@ func decisionMix() *timeseries.PanelBuilder {
 		Min(0).
 		Stacking(common.NewStackingConfigBuilder().Mode(common.StackingModePercent)).
 		Thresholds(plain()).
-		NoValue(decisionBands.noValue()).
+		NoValue(noValue(decisionBands)).
 		WithTarget(query("A", FormatTimeSeries, decisionMixSQL()))
 }
 
@@ -211,7 +211,7 @@ func rateTrend() *timeseries.PanelBuilder {
 		LineWidth(2).
 		ShowPoints(common.VisibilityModeAuto).
 		Thresholds(plain()).
-		NoValue(unanswered.noValue()).
+		NoValue(noValue(unanswered)).
 		WithTarget(query("A", FormatTimeSeries, rateOverTimeSQL(unanswered, "unanswered"))).
 		WithTarget(query("B", FormatTimeSeries, rateOverTimeSQL(missed, "missed"))).
 		WithTarget(query("C", FormatTimeSeries, rateOverTimeSQL(escalation, "escalated by bots")))
@@ -234,6 +234,6 @@ func slowest() *table.PanelBuilder {
 			property("unit", unitMS), property("decimals", 1)}).
 		OverrideByName("answered at", []dashboard.DynamicConfigValue{
 			property("unit", "dateTimeAsIso")}).
-		NoValue(firstReplyHuman.noValue()).
+		NoValue(noValue(firstReplyHuman)).
 		WithTarget(query("A", FormatTable, slowestSQL()))
 }

@@ -44,11 +44,11 @@ func (c comparison) sql() string {
 }
 
 func conversationsSQL() string {
-	return comparison{view: volume.name, aggregate: "countIf(%s)"}.sql()
+	return comparison{view: volume, aggregate: "countIf(%s)"}.sql()
 }
 
 func firstReplySQL(quantile string) string {
-	return comparison{view: firstReplyHuman.name,
+	return comparison{view: firstReplyHuman,
 		aggregate: "quantileExactIf(" + quantile + ")(value, %s)",
 		target:    firstReplyTarget(quantile), words: firstReplyWords(quantile)}.sql()
 }
@@ -64,15 +64,15 @@ func firstReplyWords(quantile string) string {
 	return fmt.Sprintf("%v min", firstReplyTarget(quantile)/60_000)
 }
 
-func rateSQL(d definition, target float64) string {
-	return comparison{view: d.name, aggregate: "sumIf(num, %s) / sumIf(den, %s)", target: target,
+func rateSQL(name string, target float64) string {
+	return comparison{view: name, aggregate: "sumIf(num, %s) / sumIf(den, %s)", target: target,
 		words: fmt.Sprintf("%v %%", target*100)}.sql()
 }
 
 // autoSQL is the share of decisions that usher acts on alone; there is no target for it, because
 // acting alone is earned by precision and not by volume.
 func autoSQL() string {
-	return comparison{view: decisionBands.name, aggregate: "sumIf(num, %s) / sumIf(den, %s)"}.sql()
+	return comparison{view: decisionBands, aggregate: "sumIf(num, %s) / sumIf(den, %s)"}.sql()
 }
 
 func overTime(columns, view string) string {
@@ -82,21 +82,21 @@ func overTime(columns, view string) string {
 
 func firstReplyOverTimeSQL() string {
 	return overTime("quantileExact(0.5)(value) AS \"p50, people\",\n"+
-		"  quantileExact(0.9)(value) AS \"p90, people\"", firstReplyHuman.name)
+		"  quantileExact(0.9)(value) AS \"p90, people\"", firstReplyHuman)
 }
 
 func firstReplyAnyOverTimeSQL() string {
-	return overTime("quantileExact(0.5)(value) AS \"p50, people or bot\"", firstReplyAny.name)
+	return overTime("quantileExact(0.5)(value) AS \"p50, people or bot\"", firstReplyAny)
 }
 
-func rateOverTimeSQL(d definition, legend string) string {
-	return overTime("sum(num) / sum(den) AS \""+legend+"\"", d.name)
+func rateOverTimeSQL(name string, legend string) string {
+	return overTime("sum(num) / sum(den) AS \""+legend+"\"", name)
 }
 
 func volumeOverTimeSQL() string {
 	return "SELECT\n  $__timeInterval(counted_at) AS time,\n  " +
 		"if(channel = '', '" + unset + "', channel) AS channel,\n  count() AS conversations\n" +
-		"FROM kpi_" + volume.name + "\nWHERE " + inRange + "\n  AND " + filters() +
+		"FROM kpi_" + volume + "\nWHERE " + inRange + "\n  AND " + filters() +
 		"\nGROUP BY time, channel\nORDER BY time, channel"
 }
 
@@ -104,14 +104,14 @@ func volumeOverTimeSQL() string {
 // gap in the stack.
 func decisionMixSQL() string {
 	return overTime("countIf(band = 'auto') AS auto,\n  countIf(band = 'suggest') AS suggest,\n  "+
-		"countIf(band = 'none') AS none", decisionBands.name)
+		"countIf(band = 'none') AS none", decisionBands)
 }
 
 func slowestSQL() string {
 	return "SELECT\n  counted_at AS \"answered at\",\n  value AS \"waited\",\n" +
 		"  tenant,\n  channel,\n  queue,\n  lang AS language,\n" +
 		"  agent_id AS agent,\n  conversation_id AS conversation,\n" +
-		"  if(final = 1, 'final', 'provisional') AS state\nFROM kpi_" + firstReplyHuman.name +
+		"  if(final = 1, 'final', 'provisional') AS state\nFROM kpi_" + firstReplyHuman +
 		"\nWHERE " + inRange + "\n  AND " + filters() +
 		"\nORDER BY value DESC, counted_at, conversation_id\nLIMIT 20"
 }
