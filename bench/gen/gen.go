@@ -7,6 +7,7 @@ package gen
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -199,8 +200,12 @@ func (g *Generator) Next(rec *Record) bool {
 	return true
 }
 
-// Stats returns the truth about the records returned so far; the maps are the generator's own.
-func (g *Generator) Stats() Stats { return g.stats }
+// Stats returns the truth about the records returned so far.
+func (g *Generator) Stats() Stats {
+	s := g.stats
+	s.BrokenBy, s.Escalations = maps.Clone(s.BrokenBy), maps.Clone(s.Escalations)
+	return s
+}
 
 // Open returns how many conversations are under way: the bound of the memory in use.
 func (g *Generator) Open() int { return len(g.agenda) }

@@ -10,7 +10,7 @@ func (r *rng) next() uint64 {
 	return mix(uint64(*r))
 }
 
-// below returns a number in [0, n); n must be positive. The bias of the multiplication is under
+// below returns a number in [0, n); n must be positive and below 2^32. The bias of the multiplication is under
 // n / 2^32 and of no interest here.
 func (r *rng) below(n int) int { return int((r.next() >> 32) * uint64(n) >> 32) }
 
