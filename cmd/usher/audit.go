@@ -36,8 +36,8 @@ func (a *app) auditCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "audit",
 		Short: "Prove delivery: stored + dead + gaps = offsets",
-		Long: `Count, for every partition, whether each offset ended as exactly one stored event, one dead letter
-or one declared gap, and whether every block of rows is there once. The result is also written to
+		Long: `Count, for every partition, whether each offset ended as exactly one stored event, one dead
+letter or one declared gap, and whether every block of rows is there once. The result is also written to
 delivery_audit. The exit code is 3 when something is missing or doubled.`,
 		Example: `  usher audit
   usher audit --whole --json
@@ -51,9 +51,10 @@ delivery_audit. The exit code is 3 when something is missing or doubled.`,
 			return a.printAudit(o, lines)
 		}),
 	}
-	c.Flags().StringVar(&o.data, "data", "", "data `directory` of an embedded store (default: the configured servers)")
-	c.Flags().BoolVar(&o.whole, "whole", false, "count everything, not only what came since the last audit")
-	c.Flags().BoolVar(&o.asJSON, "json", false, "print one JSON object")
+	f := c.Flags()
+	f.StringVar(&o.data, "data", "", "data `directory` of an embedded store (default: the configured one)")
+	f.BoolVar(&o.whole, "whole", false, "count everything, not only what came since the last audit")
+	f.BoolVar(&o.asJSON, "json", false, "print one JSON object")
 	return c
 }
 
@@ -72,10 +73,12 @@ func (a *app) printAudit(o auditOptions, lines []auditLine) error {
 		}
 	} else {
 		t := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', tabwriter.AlignRight)
-		fmt.Fprintln(t, "topic\tpartition\tfrom\tto\tstored\tdead\tgaps\tmissing\tdoubled\trows expected\trows stored\t")
+		fmt.Fprintln(t, "topic\tpartition\tfrom\tto\tstored\tdead\tgaps\tmissing\tdoubled\t"+
+			"rows expected\trows stored\t")
 		for _, l := range lines {
-			fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", l.Topic, l.Partition, l.FromOffset,
-				l.ToOffset, l.Stored, l.Dead, l.Gaps, l.Missing, l.Duplicated, l.RowsExpected, l.RowsStored)
+			fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", l.Topic, l.Partition,
+				l.FromOffset, l.ToOffset, l.Stored, l.Dead, l.Gaps, l.Missing, l.Duplicated,
+				l.RowsExpected, l.RowsStored)
 		}
 		_ = t.Flush()
 		fmt.Fprintf(a.out, "missing %d, duplicated %d\n", sum.Missing, sum.Duplicated)

@@ -101,13 +101,16 @@ func (a *app) checkConfiguration(f *findings, embedded bool) {
 	key := a.cfg.Privacy.Key
 	switch {
 	case !key.IsSet() && !embedded:
-		f.wrong("privacy: no key; run refuses to start: name a file in privacy.key_file or set USHER_PRIVACY_KEY")
+		f.wrong("privacy: no key; run refuses to start: name a file in privacy.key_file or set " +
+			"USHER_PRIVACY_KEY")
 	case key.IsSet() && len(key.Reveal()) < privacyKeyBytes:
 		f.wrong("privacy: the key is shorter than %d bytes; take a long random text", privacyKeyBytes)
 	}
 	for path, file := range map[string]string{
-		"privacy.key_file": a.cfg.Privacy.KeyFile, "clickhouse.password_file": a.cfg.ClickHouse.PasswordFile,
-		"kafka.sasl.password_file": a.cfg.Kafka.SASL.PasswordFile, "admin.token_file": a.cfg.Admin.TokenFile,
+		"privacy.key_file":         a.cfg.Privacy.KeyFile,
+		"clickhouse.password_file": a.cfg.ClickHouse.PasswordFile,
+		"kafka.sasl.password_file": a.cfg.Kafka.SASL.PasswordFile,
+		"admin.token_file":         a.cfg.Admin.TokenFile,
 	} {
 		if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o007 != 0 {
 			f.wrong("%s: everyone on this machine can read %s; mend it with chmod o= %s", path, file, file)
@@ -206,8 +209,8 @@ func (a *app) checkClock(ctx context.Context, f *findings, s *store) {
 	}
 	drift := time.UnixMilli(ms).Sub(before.Add(took / 2)).Abs()
 	if drift > clockDriftMax {
-		f.wrong("the clock of %s is %s apart from this machine's; the sink refuses beyond %s: set the clocks",
-			s.where, drift.Round(time.Millisecond), clockDriftMax)
+		f.wrong("the clock of %s is %s apart from this machine's; the sink refuses beyond %s: set the "+
+			"clocks", s.where, drift.Round(time.Millisecond), clockDriftMax)
 		return
 	}
 	f.ok("clocks agree to %s", drift.Round(time.Millisecond))

@@ -30,7 +30,8 @@ var eventLevels = []eventLevel{
 			return t.types[event.TypeClose] > 0 || t.closed > 0 || t.types[event.TypeSessionEnd] > 0
 		},
 		"close (or status: closed, or session_end) when a conversation ends"},
-	{"3 escalate, assign, transfer", "escalation, routed to team, first reply after handoff, handling time",
+	{"3 escalate, assign, transfer",
+		"escalation, routed to team, first reply after handoff, handling time",
 		func(t *eventTally) bool {
 			return t.types[event.TypeEscalate]+t.types[event.TypeAssign]+t.types[event.TypeTransfer] > 0
 		},
@@ -118,7 +119,8 @@ func (a *app) checkEvents(ctx context.Context, file string) error {
 	}
 	a.printTally(tally, report)
 	if report.Bad > 0 {
-		return notHeldf("%d of %d lines are no events and would become dead letters", report.Bad, report.Lines)
+		return notHeldf("%d of %d lines are no events and would become dead letters",
+			report.Bad, report.Lines)
 	}
 	if report.Lines == 0 {
 		return notHeldf("%s holds no line", file)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	broker "usher/pipeline/source/kafka/embedded"
 	"usher/sinks/clickhouse/embedded"
 )
 
@@ -40,7 +41,7 @@ func (a *app) engineCommand() *cobra.Command {
 
 // brokerCommand is the embedded broker as a child process, with the same life.
 func (a *app) brokerCommand() *cobra.Command {
-	var dir, addr string
+	var dir string
 	c := &cobra.Command{
 		Use:         "broker --data DIR",
 		Short:       "Serve the embedded Kafka broker (started by other commands)",
@@ -52,11 +53,10 @@ func (a *app) brokerCommand() *cobra.Command {
 			if dir == "" {
 				return usagef("broker needs --data DIR")
 			}
-			return serveBroker(cmd.Context(), a, dir, addr)
+			return broker.Serve(cmd.Context(), broker.ServeConfig{DataDir: dir, Stdin: a.in, Log: a.log})
 		}),
 	}
 	c.Flags().StringVar(&dir, childData, "", "data `directory`")
-	c.Flags().StringVar(&addr, "addr", "", "loopback address (default: a free port)")
 	return c
 }
 

@@ -57,23 +57,19 @@ func (a *app) classify(o classifyOptions) error {
 	a.log.Info("auto is shown as if the model had been accepted; run acts alone only after that")
 	in := bufio.NewReaderSize(a.in, 1<<20)
 	out := bufio.NewWriter(a.out)
-	table := conversation.NewTable(lc.State)
-	var buf []byte
-	for n := int64(0); ; n++ {
+	c := &lineClassifier{o: o, line: line, state: lc.State}
+	for {
 		text, err := readLine(in)
 		if errors.Is(err, io.EOF) {
 			return out.Flush()
 		}
 		if err != nil {
-			return fmt.Errorf("cannot read standard input after line %d: %w", n, err)
+			return fmt.Errorf("cannot read standard input after line %d: %w", c.n, err)
 		}
-		if n%classifyTableMax == classifyTableMax-1 {
-			table = conversation.NewTable(lc.State)
+		if err := c.classify(text); err != nil {
+			return fmt.Errorf("cannot classify line %d: %w", c.n, err)
 		}
-		if buf, err = classifyLine(buf[:0], line, table, o, text, n); err != nil {
-			return fmt.Errorf("cannot classify line %d: %w", n+1, err)
-		}
-		if _, err := out.Write(append(buf, '\n')); err != nil {
+		if _, err := out.Write(append(c.decision, '\n')); err != nil {
 			return err
 		}
 		if in.Buffered() == 0 { // whoever writes line by line waits for the answer
@@ -118,37 +114,49 @@ func whole(s string) string {
 	return s
 }
 
-// classifyLine appends the decision on one line of text, taken through the pipeline's own line.
-func classifyLine(buf []byte, l *pipeline.Line, table *conversation.Table, o classifyOptions,
-	text string, n int64,
-) ([]byte, error) {
+// lineClassifier takes lines of text through the pipeline's own line.
+type lineClassifier struct {
+	o        classifyOptions
+	line     *pipeline.Line
+	state    conversation.Config
+	table    *conversation.Table
+	n        int64  // lines so far
+	decision []byte // on the latest line, as JSON
+	result   pipeline.Result
+}
+
+func (c *lineClassifier) classify(text string) error {
+	if c.n%classifyTableMax == 0 {
+		c.table = conversation.NewTable(c.state)
+	}
+	c.n++
 	began := time.Now()
-	number := strconv.FormatInt(n+1, 10)
+	number := strconv.FormatInt(c.n, 10)
 	value, err := json.Marshal(map[string]any{
-		"v": 1, "id": number, "type": "message", "time": began.UnixMilli(), "tenant": o.tenant,
+		"v": 1, "id": number, "type": "message", "time": began.UnixMilli(), "tenant": c.o.tenant,
 		"conversation_id": "line-" + number, "actor": map[string]string{"kind": "customer"},
-		"lang": o.lang, "channel": o.channel, "message": map[string]string{"text": text},
+		"lang": c.o.lang, "channel": c.o.channel, "message": map[string]string{"text": text},
 	})
 	if err != nil {
-		return buf, err
+		return err
 	}
-	var r pipeline.Result
-	if err := l.Process(table, &pipeline.Record{
-		Topic: "stdin", Offset: n, Value: value, NowMS: began.UnixMilli(),
-	}, &r); err != nil {
-		return buf, err
+	r := &c.result
+	if err := c.line.Process(c.table, &pipeline.Record{
+		Topic: "stdin", Offset: c.n - 1, Value: value, NowMS: began.UnixMilli(),
+	}, r); err != nil {
+		return err
 	}
 	if r.Reject != nil {
-		return buf, r.Reject
+		return r.Reject
 	}
 	if r.Decision == nil {
-		return buf, errors.New("BUG: a customer's message without a decision")
+		return errors.New("BUG: a customer's message without a decision")
 	}
 	r.Decision.EmittedAtMS = time.Now().UnixMilli()
 	r.Decision.LatencyUS = time.Since(began).Microseconds()
-	buf = route.AppendJSON(buf, r.Decision)
-	table.BeginTransaction()
-	return buf, nil
+	c.decision = route.AppendJSON(c.decision[:0], r.Decision)
+	c.table.BeginTransaction()
+	return nil
 }
 
 // localLine makes the pipeline's line for work without servers. Its pseudonyms leave nothing

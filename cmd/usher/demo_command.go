@@ -16,7 +16,7 @@ type demoOptions struct {
 	DataDir       string // keeps broker, store and place in the input; empty: a temporary directory
 	Conversations int
 	Seed          uint64
-	Input         string // JSONL of section 2 instead of generated events; "-" is standard input
+	Input         string // JSONL of section 2 instead of generated events
 	Exit          bool   // stop when all is processed
 	JSON          bool   // print one object; only with Exit
 }
@@ -56,7 +56,7 @@ where the last one stopped, and "usher sql --data DIR" asks it questions, also w
 	f.StringVar(&o.DataDir, "data", "usher-data", "`directory` that keeps everything")
 	f.IntVar(&o.Conversations, "conversations", demoConversations, "how many conversations to generate")
 	f.Uint64Var(&o.Seed, "seed", 1, "what the generated chats are drawn from")
-	f.StringVar(&o.Input, "input", "", "play the events of a `file` instead (JSON lines, .gz, .zst, -)")
+	f.StringVar(&o.Input, "input", "", "play the events of a `file` instead (JSON lines, .gz, .zst)")
 	f.BoolVar(&o.Exit, "exit", false, "stop when all is processed")
 	f.BoolVar(&o.JSON, "json", false, "with --exit: print the result as one JSON object")
 	return c

@@ -49,7 +49,8 @@ is reported with what to mend, and left out.`,
   usher import jsonl export.jsonl --data ./usher-data --default tenant=salon7,channel=web \
       --values actor.kind:operator=agent,actor.kind:client=customer --tz Europe/Riga
   usher import jsonl export.jsonl --kafka`,
-		Args: someArgs("a format and at least one file, as in: usher import jsonl chats.jsonl --out events.jsonl"),
+		Args: someArgs("a format and at least one file, as in: " +
+			"usher import jsonl chats.jsonl --out events.jsonl"),
 		RunE: a.do(func(cmd *cobra.Command, args []string) error {
 			o.format, o.files = args[0], args[1:]
 			if err := o.check(); err != nil {
@@ -108,7 +109,8 @@ func (o *importOptions) readMapping() (err error) {
 		field, pair, ok1 := strings.Cut(item, ":")
 		theirs, ours, ok2 := strings.Cut(pair, "=")
 		if !ok1 || !ok2 {
-			return usagef("cannot read --values at %q: write field:theirs=ours, as in actor.kind:operator=agent", item)
+			return usagef("cannot read --values at %q: write field:theirs=ours, as in "+
+				"actor.kind:operator=agent", item)
 		}
 		if o.mapping.Values[field] == nil {
 			o.mapping.Values[field] = map[string]string{}
@@ -125,7 +127,8 @@ func (o *importOptions) readMapping() (err error) {
 	}
 	if o.zone != "" {
 		if o.mapping.Zone, err = time.LoadLocation(o.zone); err != nil {
-			return usagef("--tz: %q is no time zone: write a name of the IANA list, as in Europe/Riga", o.zone)
+			return usagef("--tz: %q is no time zone: write a name of the IANA list, as in Europe/Riga",
+				o.zone)
 		}
 	}
 	return nil
@@ -164,7 +167,8 @@ func (a *app) runImport(ctx context.Context, o importOptions) error {
 	a.log.Info("imported", "events", report.Events, "conversations", report.Conversations,
 		"lines", report.Lines, "left_out", report.Bad)
 	if report.Events == 0 && report.Bad > 0 {
-		return fmt.Errorf("not one of %d lines is an event; the messages above say what to mend", report.Lines)
+		return fmt.Errorf("not one of %d lines is an event; the messages above say what to mend",
+			report.Lines)
 	}
 	return nil
 }
@@ -183,7 +187,9 @@ func filesBytes(files []string) int64 {
 }
 
 // importToFile writes beside the target first, so that a broken import leaves no half file.
-func (a *app) importToFile(ctx context.Context, o importOptions, cfg jsonl.Config, r *jsonl.Report) (err error) {
+func (a *app) importToFile(ctx context.Context, o importOptions, cfg jsonl.Config,
+	r *jsonl.Report,
+) (err error) {
 	if o.out == "-" {
 		return jsonl.Import(ctx, cfg, o.files, a.out, r)
 	}
@@ -210,7 +216,9 @@ func (a *app) importToFile(ctx context.Context, o importOptions, cfg jsonl.Confi
 }
 
 // importToDevice writes to what cannot be replaced: a pipe, a terminal, /dev/null.
-func (a *app) importToDevice(ctx context.Context, o importOptions, cfg jsonl.Config, r *jsonl.Report) error {
+func (a *app) importToDevice(ctx context.Context, o importOptions, cfg jsonl.Config,
+	r *jsonl.Report,
+) error {
 	f, err := os.OpenFile(o.out, os.O_WRONLY, 0)
 	if err != nil {
 		return fmt.Errorf("cannot write %s: %w", o.out, err)
@@ -218,7 +226,9 @@ func (a *app) importToDevice(ctx context.Context, o importOptions, cfg jsonl.Con
 	return errors.Join(jsonl.Import(ctx, cfg, o.files, f, r), f.Close())
 }
 
-func (a *app) importToKafka(ctx context.Context, o importOptions, cfg jsonl.Config, r *jsonl.Report) error {
+func (a *app) importToKafka(ctx context.Context, o importOptions, cfg jsonl.Config,
+	r *jsonl.Report,
+) error {
 	po := produceOptions{topic: o.topic, rate: o.rate, backfill: true}
 	if po.topic == "" {
 		po.topic = a.cfg.SourceTopic(&a.cfg.Sources[0])
@@ -239,7 +249,9 @@ func (a *app) importToKafka(ctx context.Context, o importOptions, cfg jsonl.Conf
 
 // importToStore plays the events through the whole embedded pipeline. The player knows an input by
 // its content, so the same files a second time publish nothing.
-func (a *app) importToStore(ctx context.Context, o importOptions, cfg jsonl.Config, r *jsonl.Report) error {
+func (a *app) importToStore(ctx context.Context, o importOptions, cfg jsonl.Config,
+	r *jsonl.Report,
+) error {
 	tmp, err := os.CreateTemp("", "usher-import-*.jsonl")
 	if err != nil {
 		return fmt.Errorf("cannot make a temporary file: %w", err)

@@ -58,7 +58,7 @@ question and its answer, and prints them; with --print it only prints.`,
 		}),
 	}
 	f := c.Flags()
-	f.StringVar(&o.input, "input", "", "publish the lines of a `file` (plain, .gz, .zst, - is standard input)")
+	f.StringVar(&o.input, "input", "", "publish the lines of a `file` (.gz, .zst, - is standard input)")
 	f.Float64Var(&o.rate, "rate", 0, "at most so many events a second (0: as fast as possible)")
 	f.BoolVar(&o.example, "example", false, "publish the smallest legal events")
 	f.BoolVar(&o.print, "print", false, "with --example: print only")
@@ -222,8 +222,8 @@ func (a *app) topicBatchBytes(ctx context.Context, topic string) (int32, error) 
 		return 0, fmt.Errorf("cannot reach %s: %w", a.brokersText(), err)
 	}
 	if d := there[topic]; errors.Is(d.Err, kerr.UnknownTopicOrPartition) || !there.Has(topic) {
-		return 0, fmt.Errorf("cannot publish to %s: there is no such topic at %s; create it with usher topics --apply",
-			topic, a.brokersText())
+		return 0, fmt.Errorf("cannot publish to %s: there is no such topic at %s; create it with "+
+			"usher topics --apply", topic, a.brokersText())
 	}
 	described, err := adm.DescribeTopicConfigs(ctx, topic)
 	if err != nil {

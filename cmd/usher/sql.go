@@ -45,7 +45,7 @@ The format is any of ClickHouse's; a FORMAT in the query goes first.`,
 		}),
 	}
 	f := c.Flags()
-	f.StringVar(&o.data, "data", "", "data `directory` of the embedded store (default: the configured ClickHouse)")
+	f.StringVar(&o.data, "data", "", "data `directory` of an embedded store (default: the configured one)")
 	f.StringVar(&o.format, "format", "", "output `format` of ClickHouse (default "+formatTerminal+
 		" on a terminal, else "+formatPipe+")")
 	f.StringVar(&o.kpi, "kpi", "", "answer one KPI `view`, with or without its kpi_")
@@ -137,11 +137,13 @@ func kpiQuery(ctx context.Context, s *store, o sqlOptions) (string, error) {
 		}
 	}
 	if len(columns[view]) == 0 {
-		return "", usagef("there is no %s in %s%s; \"usher sql\" lists the views", view, s.where, nearest(view, columns))
+		return "", usagef("there is no %s in %s%s; \"usher sql\" lists the views", view, s.where,
+			nearest(view, columns))
 	}
 	for _, column := range o.by {
 		if !slices.Contains(columns[view], column) {
-			return "", usagef("%s has no column %q; it has %s", view, column, strings.Join(columns[view], ", "))
+			return "", usagef("%s has no column %q; it has %s", view, column,
+				strings.Join(columns[view], ", "))
 		}
 	}
 	since, err := sinceCondition(o.since)
@@ -184,7 +186,8 @@ func sinceCondition(since string) (string, error) {
 	}
 	d, err := config.ParseDuration(since)
 	if err != nil || d <= 0 {
-		return "", usagef("--since takes a length of time or a date, as 7d, 24h or 2026-11-01, got %q", since)
+		return "", usagef("--since takes a length of time or a date, as 7d, 24h or 2026-11-01, got %q",
+			since)
 	}
 	const day = 24 * time.Hour
 	if d.Std()%day == 0 {

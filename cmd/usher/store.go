@@ -81,7 +81,9 @@ const (
 
 // query posts one statement; the caller closes the body. format "" leaves the server's default,
 // and params are bound to {name:Type} in the statement.
-func (s *store) query(ctx context.Context, sql, format string, params map[string]string) (io.ReadCloser, error) {
+func (s *store) query(ctx context.Context, sql, format string, params map[string]string) (
+	io.ReadCloser, error,
+) {
 	q := url.Values{}
 	if s.database != "" {
 		q.Set("database", s.database)
@@ -92,7 +94,8 @@ func (s *store) query(ctx context.Context, sql, format string, params map[string
 	for name, value := range params {
 		q.Set("param_"+name, value)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.base+"?"+q.Encode(), strings.NewReader(sql))
+	address := s.base + "?" + q.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(sql))
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask %s: %w", s.where, err)
 	}
@@ -103,8 +106,8 @@ func (s *store) query(ctx context.Context, sql, format string, params map[string
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("cannot reach %s: %w; check clickhouse.addr, or name an embedded store with --data",
-			s.where, err)
+		return nil, fmt.Errorf("cannot reach %s: %w; check clickhouse.addr, or name an embedded store "+
+			"with --data", s.where, err)
 	}
 	if resp.StatusCode == http.StatusOK && resp.Header.Get("X-ClickHouse-Exception-Code") == "" {
 		return &answer{ReadCloser: resp.Body, trailer: resp, where: s.where}, nil

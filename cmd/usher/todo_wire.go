@@ -7,6 +7,4 @@ import (
 
 var errNotWired = errors.New("cannot run: this part is not wired into this build")
 
-func serveBroker(context.Context, *app, string, string) error { return errNotWired }
-
 func (a *app) runAudit(context.Context, auditOptions) ([]auditLine, error) { return nil, errNotWired }

@@ -43,7 +43,8 @@ func topicSpecs(c *config.Config, events, rows int32) []topicSpec {
 	compact := map[string]string{"cleanup.policy": "compact", "max.message.bytes": recordBytesMax}
 	var out []topicSpec
 	for i := range c.Sources {
-		out = append(out, topicSpec{c.SourceTopic(&c.Sources[i]), events, keep, "events, written by producers"})
+		name := c.SourceTopic(&c.Sources[i])
+		out = append(out, topicSpec{name, events, keep, "events, written by producers"})
 	}
 	out = append(out,
 		topicSpec{c.Topic(config.DecisionsTopic), events, keep, "routing decisions"},
@@ -258,7 +259,9 @@ func acls(c *config.Config) []acl {
 		topic("router", name, "Read", "DescribeConfigs")
 		topic("router", stateTopic(c, i), "Read", "Write", "DescribeConfigs")
 	}
-	for _, t := range []string{config.DecisionsTopic, config.SLATopic, config.DeadLettersTopic, config.RowsTopic} {
+	for _, t := range []string{
+		config.DecisionsTopic, config.SLATopic, config.DeadLettersTopic, config.RowsTopic,
+	} {
 		topic("router", c.Topic(t), "Write")
 	}
 	topic("sink", c.Topic(config.RowsTopic), "Read")
@@ -282,7 +285,7 @@ func printACLs(w io.Writer, c *config.Config) {
 		for i, op := range x.operations {
 			ops[i] = "--operation " + op
 		}
-		fmt.Fprintf(w, "kafka-acls --bootstrap-server %s --add --allow-principal User:usher-%s %s --%s %s%s\n",
-			c.Kafka.Brokers[0], x.role, strings.Join(ops, " "), x.kind, x.name, pattern)
+		fmt.Fprintf(w, "kafka-acls --bootstrap-server %s --add --allow-principal User:usher-%s %s "+
+			"--%s %s%s\n", c.Kafka.Brokers[0], x.role, strings.Join(ops, " "), x.kind, x.name, pattern)
 	}
 }

@@ -22,7 +22,8 @@ type versionInfo struct {
 }
 
 func buildVersion() versionInfo {
-	v := versionInfo{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	platform := runtime.GOOS + "/" + runtime.GOARCH
+	v := versionInfo{Version: version, Go: runtime.Version(), Platform: platform}
 	info, ok := debug.ReadBuildInfo()
 	if ok {
 		for _, s := range info.Settings {

@@ -233,11 +233,12 @@ func (c *Config) YAML() ([]byte, error) {
 // that only the defaults name may be absent.
 func (c *Config) LoadSecrets() error {
 	d := Default()
+	ch := &c.ClickHouse
 	for _, s := range []struct {
 		path, file, standard string
 		into                 *Secret
 	}{
-		{"clickhouse.password_file", c.ClickHouse.PasswordFile, d.ClickHouse.PasswordFile, &c.ClickHouse.Password},
+		{"clickhouse.password_file", ch.PasswordFile, d.ClickHouse.PasswordFile, &ch.Password},
 		{"kafka.sasl.password_file", c.Kafka.SASL.PasswordFile, "", &c.Kafka.SASL.Password},
 		{"privacy.key_file", c.Privacy.KeyFile, d.Privacy.KeyFile, &c.Privacy.Key},
 		{"admin.token_file", c.Admin.TokenFile, "", &c.Admin.Token},
