@@ -52,13 +52,22 @@ func (d *Decoder) chars(field string, v *fastjson.Value) []byte {
 			return s
 		}
 	case fastjson.TypeNull:
-	case fastjson.TypeNumber:
-		d.anyNumber(v)
-		d.fail(FieldType, field, "must be a string")
 	default:
-		d.fail(FieldType, field, "must be a string")
+		d.wrongType(field, v, "must be a string")
 	}
 	return nil
+}
+
+// wrongType refuses v, unless it is null or empty and so absent. A number that is none has a code
+// of its own whatever was wanted.
+func (d *Decoder) wrongType(field string, v *fastjson.Value, rule string) {
+	switch {
+	case absent(v):
+		return
+	case v.Type() == fastjson.TypeNumber:
+		d.anyNumber(v)
+	}
+	d.fail(FieldType, field, rule)
 }
 
 // text takes a free string: whatever it may not hold has become U+FFFD already.
@@ -114,11 +123,11 @@ func (d *Decoder) oneOf(bit uint, field string, v *fastjson.Value, names []strin
 
 // list takes an array of names.
 func (d *Decoder) list(bit uint, field string, v *fastjson.Value) [][]byte {
-	if !d.once(bit, field) || v.Type() == fastjson.TypeNull {
+	if !d.once(bit, field) {
 		return nil
 	}
 	if v.Type() != fastjson.TypeArray {
-		d.fail(FieldType, field, "must be an array of strings")
+		d.wrongType(field, v, "must be an array of strings")
 		return nil
 	}
 	entries := v.GetArray()
@@ -150,9 +159,7 @@ func (d *Decoder) boolean(bit uint, field string, v *fastjson.Value) (value, has
 	case fastjson.TypeFalse:
 		return false, true
 	}
-	if !absent(v) {
-		d.fail(FieldType, field, "must be true or false")
-	}
+	d.wrongType(field, v, "must be true or false")
 	return false, false
 }
 
@@ -200,9 +207,7 @@ func (d *Decoder) numberText(bit uint, field string, v *fastjson.Value) []byte {
 		return nil
 	}
 	if v.Type() != fastjson.TypeNumber {
-		if !absent(v) {
-			d.fail(FieldType, field, "must be a number")
-		}
+		d.wrongType(field, v, "must be a number")
 		return nil
 	}
 	d.number = v.MarshalTo(d.number[:0])
@@ -269,9 +274,7 @@ func (d *Decoder) object(bit uint, field string, v *fastjson.Value, visit visito
 func (d *Decoder) visit(field string, v *fastjson.Value, visit visitor) {
 	o := v.GetObject()
 	if o == nil {
-		if !absent(v) {
-			d.fail(FieldType, field, "must be an object")
-		}
+		d.wrongType(field, v, "must be an object")
 		return
 	}
 	seen, outer, inner := d.seen, d.outer, d.inner
