@@ -40,6 +40,7 @@ const (
 	spanMax          = 5 * 366 * 24 * time.Hour
 	spanDefault      = 14 * 24 * time.Hour
 	rateMax          = 5000
+	firstMS          = 946_771_200_000 // 2000-01-02: a day of room for wrong clocks
 )
 
 // Record is what a producer sends. Key and Value are valid until the next call of Next; a tombstone
@@ -115,9 +116,9 @@ func New(cfg Config) (*Generator, error) {
 		return nil, fmt.Errorf("cannot spread conversations over %v: give a span from 1h to %v",
 			cfg.Span, spanMax)
 	}
-	if cfg.EndMS < cfg.Span.Milliseconds()+dayMS {
-		return nil, errors.New("cannot end the stream at EndMS: it lies before the first event, " +
-			"give milliseconds since 1970")
+	if cfg.EndMS < cfg.Span.Milliseconds()+firstMS {
+		return nil, errors.New("cannot end the stream at EndMS: its first events would be dated " +
+			"before 2000, which usher rejects; give milliseconds since 1970")
 	}
 	defaults := []struct {
 		name  string

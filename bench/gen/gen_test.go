@@ -81,7 +81,7 @@ func TestConfigIsChecked(t *testing.T) {
 		"none":     {func(c *Config) { c.Conversations = 0 }, "conversations"},
 		"span":     {func(c *Config) { c.Span = time.Second }, "span"},
 		"long":     {func(c *Config) { c.Span = 1 << 62 }, "span"},
-		"end":      {func(c *Config) { c.EndMS = 5 }, "EndMS"},
+		"end":      {func(c *Config) { c.EndMS = 1795176000 }, "EndMS"},
 		"rate":     {func(c *Config) { c.Skewed = 9999 }, "Skewed"},
 		"stranger": {func(c *Config) { c.Tenants = []string{"zoo"} }, "zoo"},
 	} {
