@@ -1,0 +1,314 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+const childEnv = "USHER_TEST_BROKER_DIR" // set in the child only
+
+var testTopics = []Topic{{Name: "in", Partitions: 4}, {Name: "out", Partitions: 4}, {Name: "state", Partitions: 4}}
+
+// The child of the tests is the test binary itself.
+func TestMain(m *testing.M) {
+	dir := os.Getenv(childEnv)
+	if dir == "" {
+		os.Exit(m.Run())
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	if err := Serve(context.Background(), ServeConfig{DataDir: dir, Stdin: os.Stdin, Log: log, Topics: testTopics}); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func startBroker(t *testing.T, dir string) *Broker {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := Start(t.Context(), StartConfig{DataDir: dir, Command: []string{program},
+		Env: []string{childEnv + "=" + dir}, Stderr: os.Stderr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func kill(t *testing.T, b *Broker) {
+	t.Helper()
+	if err := syscall.Kill(b.PID(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	<-b.Gone()
+}
+
+func clientOpts(addr string, more ...kgo.Opt) []kgo.Opt {
+	return append([]kgo.Opt{kgo.SeedBrokers(addr), kgo.MetadataMinAge(10 * time.Millisecond),
+		kgo.RetryBackoffFn(func(int) time.Duration { return 10 * time.Millisecond }),
+		kgo.DialTimeout(time.Second)}, more...)
+}
+
+// copier copies "in" to "out" and "state" in transactions that carry its group's offsets, as the
+// router does, and goes on over every death of the broker.
+type copier struct {
+	addr     string
+	attempt  int
+	mu       sync.Mutex
+	acked    map[string]bool // what a transaction whose end was acknowledged wrote
+	ending   chan struct{}   // told when a transaction is about to end
+	restarts atomic.Int64
+	commits  atomic.Int64
+}
+
+func (c *copier) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		s, err := kgo.NewGroupTransactSession(clientOpts(c.addr, kgo.TransactionalID("copier"),
+			kgo.ConsumerGroup("copy"), kgo.ConsumeTopics("in"), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+			kgo.RequireStableFetchOffsets(), kgo.TransactionTimeout(8*time.Second), kgo.SessionTimeout(10*time.Second),
+			kgo.HeartbeatInterval(50*time.Millisecond), kgo.FetchMaxWait(20*time.Millisecond),
+			kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.InstanceID("copier-0"),
+			kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
+		if err != nil {
+			return
+		}
+		for ctx.Err() == nil {
+			if err := c.step(ctx, s); err != nil {
+				break // as a router whose transaction cannot go on: a new client with the same id
+			}
+		}
+		s.Close()
+		c.restarts.Add(1)
+	}
+}
+
+func (c *copier) step(ctx context.Context, s *kgo.GroupTransactSession) error {
+	poll, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+	defer cancel()
+	fetches := s.PollRecords(poll, 40)
+	if fetches.NumRecords() == 0 {
+		return ctx.Err()
+	}
+	if err := s.Begin(); err != nil {
+		return err
+	}
+	c.attempt++
+	var wrote []string
+	var failed atomic.Bool
+	fetches.EachRecord(func(r *kgo.Record) {
+		id := string(r.Value) + "/" + strconv.Itoa(c.attempt)
+		wrote = append(wrote, id)
+		for _, topic := range []string{"out", "state"} {
+			s.Produce(ctx, &kgo.Record{Topic: topic, Partition: r.Partition, Value: []byte(id)}, func(_ *kgo.Record, err error) {
+				if err != nil {
+					failed.Store(true)
+				}
+			})
+		}
+	})
+	if err := s.Client().Flush(ctx); err != nil {
+		return err
+	}
+	select {
+	case c.ending <- struct{}{}:
+	default:
+	}
+	committed, err := s.End(ctx, kgo.TransactionEndTry(!failed.Load()))
+	if err != nil {
+		return err
+	}
+	if committed {
+		c.commits.Add(1)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		for _, id := range wrote {
+			c.acked[id] = true
+		}
+	}
+	return nil
+}
+
+// feed writes numbered records with an idempotent producer over every death of the broker.
+func feed(ctx context.Context, t *testing.T, addr string, acked *atomic.Int64) {
+	cl, err := kgo.NewClient(clientOpts(addr, kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProducerLinger(0), kgo.DefaultProduceTopic("in"))...)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer cl.Close()
+	for n := int64(0); ctx.Err() == nil; n++ {
+		r := &kgo.Record{Partition: int32(n % 4), Value: []byte(strconv.FormatInt(n, 10))}
+		if err := cl.ProduceSync(context.WithoutCancel(ctx), r).FirstErr(); err != nil {
+			t.Errorf("record %d of the input: %v", n, err)
+			return
+		}
+		acked.Store(n + 1)
+		time.Sleep(200 * time.Microsecond)
+	}
+}
+
+func readAll(t *testing.T, addr, topic string) (values []string) {
+	t.Helper()
+	cl, err := kgo.NewClient(clientOpts(addr, kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.KeepControlRecords(), kgo.FetchMaxWait(50*time.Millisecond))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	ends, err := kadm.NewClient(cl).ListEndOffsets(t.Context(), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := map[int32]int64{}
+	ends.Each(func(o kadm.ListedOffset) {
+		if o.Offset > 0 {
+			left[o.Partition] = o.Offset
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for len(left) > 0 {
+		f := cl.PollFetches(ctx)
+		if ctx.Err() != nil {
+			t.Fatalf("%s: the reader is stuck before the ends %v: a transaction is still open", topic, left)
+		}
+		f.EachRecord(func(r *kgo.Record) {
+			if !r.Attrs.IsControl() {
+				values = append(values, string(r.Value))
+			}
+			if r.Offset+1 >= left[r.Partition] {
+				delete(left, r.Partition)
+			}
+		})
+	}
+	return values
+}
+
+// TestKills kills the broker a hundred times in the middle of transactions, every second time while
+// one is ending, and then reads what is committed: every record of the input once in each output, and
+// everything in it that was acknowledged.
+func TestKills(t *testing.T) {
+	const kills = 100
+	dir := t.TempDir()
+	b := startBroker(t, dir)
+	addr := b.Addr()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	feedCtx, stopFeed := context.WithCancel(ctx)
+	c := &copier{addr: addr, acked: map[string]bool{}, ending: make(chan struct{})}
+	var fed atomic.Int64
+	var feeding, copying sync.WaitGroup
+	feeding.Go(func() { feed(feedCtx, t, addr, &fed) })
+	copying.Go(func() { c.run(ctx) })
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	inEnd := 0
+	for i := range kills {
+		if i%2 == 0 {
+			time.Sleep(time.Duration(20+rnd.IntN(60)) * time.Millisecond)
+		} else {
+			select {
+			case <-c.ending:
+				inEnd++
+				time.Sleep(time.Duration(rnd.IntN(1500)) * time.Microsecond)
+			case <-time.After(3 * time.Second):
+			}
+		}
+		kill(t, b)
+		if b = startBroker(t, dir); b.Addr() != addr {
+			t.Fatalf("the broker came back on %s, was on %s", b.Addr(), addr)
+		}
+	}
+	stopFeed()
+	feeding.Wait()
+	awaitCopied(t, addr, fed.Load())
+	stop()
+	copying.Wait()
+	check(t, addr, c, int(fed.Load()))
+	t.Logf("%d kills, %d while a transaction ended; %d records, %d commits acknowledged, %d clients of the copier",
+		kills, inEnd, fed.Load(), c.commits.Load(), c.restarts.Load())
+	if inEnd < kills/4 {
+		t.Errorf("only %d kills came while a transaction ended", inEnd)
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// awaitCopied waits until the copier's group has committed the ends of the input.
+func awaitCopied(t *testing.T, addr string, want int64) {
+	t.Helper()
+	cl, err := kgo.NewClient(clientOpts(addr)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	adm := kadm.NewClient(cl)
+	var sum int64
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		offsets, err := adm.FetchOffsets(t.Context(), "copy")
+		if err != nil {
+			continue
+		}
+		sum = 0
+		offsets.Each(func(o kadm.OffsetResponse) { sum += o.At })
+		if sum == want {
+			return
+		}
+	}
+	ends, _ := adm.ListEndOffsets(t.Context(), "in")
+	ends.Each(func(o kadm.ListedOffset) { t.Logf("end %d: %d", o.Partition, o.Offset) })
+	offsets, _ := adm.FetchOffsets(t.Context(), "copy")
+	offsets.Each(func(o kadm.OffsetResponse) { t.Logf("%s %d: %d", o.Topic, o.Partition, o.At) })
+	t.Fatalf("the group's offsets add up to %d, the input to %d", sum, want)
+}
+
+func check(t *testing.T, addr string, c *copier, want int) {
+	t.Helper()
+	if in := readAll(t, addr, "in"); len(in) != want {
+		t.Errorf("input: %d records, %d were acknowledged: an idempotent producer's retry was lost or doubled", len(in), want)
+	}
+	for _, topic := range []string{"out", "state"} {
+		times := map[string]int{}
+		whole := map[string]bool{}
+		for _, v := range readAll(t, addr, topic) {
+			id, _, _ := strings.Cut(v, "/")
+			times[id]++
+			whole[v] = true
+		}
+		lost, doubled, unacked := 0, 0, 0
+		for n := range want {
+			switch k := times[strconv.Itoa(n)]; {
+			case k == 0:
+				lost++
+			case k > 1:
+				doubled++
+			}
+		}
+		for id := range c.acked {
+			if !whole[id] {
+				unacked++
+			}
+		}
+		if lost+doubled+unacked > 0 || len(times) != want {
+			t.Errorf("%s: %d lost, %d doubled, %d acknowledged writes not there, %d different of %d", topic, lost, doubled, unacked, len(times), want)
+		}
+	}
+}
+
