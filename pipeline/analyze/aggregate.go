@@ -181,7 +181,7 @@ func (a *aggregate) cycle(c *conversation.Cycle) {
 			a.positive++
 		}
 	}
-	if c.MessagesCustomer == 0 {
+	if c.FirstCustomerAtMS == 0 {
 		return
 	}
 	a.withCustomer++
@@ -190,9 +190,7 @@ func (a *aggregate) cycle(c *conversation.Cycle) {
 	case event.OutcomeBooking, event.OutcomeSale, event.OutcomeLead:
 		t.convert++
 	}
-	if c.FirstReplyAnyMS < 0 {
-		a.report.Unanswered++
-	}
+	a.report.Unanswered += one(c.HumanReplies+c.BotReplies == 0)
 	if c.Judged {
 		a.judged++
 		a.missed += one(c.Missed)
