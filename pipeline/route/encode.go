@@ -200,10 +200,28 @@ func appendFeatures(b []byte, f *Features) []byte {
 // appendNumber writes a finite number in its shortest form and anything else as null, because JSON
 // has no NaN.
 func appendNumber(b []byte, x float64) []byte {
+	if x >= 0 && x < 1 { // nearly all: scores and thresholds with at most 4 decimals
+		k := int64(x*scoreSteps + 0.5)
+		if float64(k)/scoreSteps == x {
+			return appendSteps(b, k)
+		}
+	}
 	if math.IsNaN(x) || math.IsInf(x, 0) {
 		return append(b, "null"...)
 	}
 	return strconv.AppendFloat(b, x, 'f', -1, 64)
+}
+
+// appendSteps writes k ten-thousandths, below 1, without trailing zeros.
+func appendSteps(b []byte, k int64) []byte {
+	if k == 0 {
+		return append(b, '0')
+	}
+	b = digits(append(b, "0."...), k, 4)
+	for b[len(b)-1] == '0' {
+		b = b[:len(b)-1]
+	}
+	return b
 }
 
 func appendOptional(b []byte, s string) []byte {
@@ -310,12 +328,13 @@ func AppendTime(b []byte, ms int64) []byte {
 	return append(b, 'Z')
 }
 
+// digits writes x with 2, 3 or 4 digits, which it must fit into.
 func digits(b []byte, x int64, width int) []byte {
-	at := len(b) + width
-	b = append(b, "0000"[:width]...)
-	for i := at - 1; x > 0 && i >= at-width; i-- {
-		b[i] = byte('0' + x%10)
-		x /= 10
+	switch width {
+	case 4:
+		return append(b, byte('0'+x/1000), byte('0'+x/100%10), byte('0'+x/10%10), byte('0'+x%10))
+	case 3:
+		return append(b, byte('0'+x/100), byte('0'+x/10%10), byte('0'+x%10))
 	}
-	return b
+	return append(b, byte('0'+x/10), byte('0'+x%10))
 }
