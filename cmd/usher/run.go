@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
+
+	"usher/cmd/usher/internal/config"
+	"usher/pipeline"
+	"usher/pipeline/route"
+)
+
+// runRun is `usher run`: the stages that were asked for, until a signal comes or one must stop.
+func runRun(ctx context.Context, o runOptions) error {
+	opts, err := kafkaOptions(o.Config.Kafka)
+	if err != nil {
+		return err
+	}
+	instance, err := instanceID(o.Config, "")
+	if err != nil {
+		return err
+	}
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if err := createTopics(ctx, o, opts); err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	if o.Only != "sink" {
+		if err := goRoute(ctx, g, o, instance, opts, reg); err != nil {
+			return err
+		}
+	}
+	if o.Only != "route" {
+		if err := goSink(ctx, g, o, instance, opts, reg); err != nil {
+			return err
+		}
+	}
+	if err := goAdmin(ctx, g, o, reg); err != nil {
+		return err
+	}
+	o.Log.Info("usher runs", "instance", instance, "only", o.Only, "admin", o.Config.Admin.Addr)
+	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	o.Log.Info("usher has ended; nothing is in doubt")
+	return nil
+}
+
+func createTopics(ctx context.Context, o runOptions, opts []kgo.Opt) error {
+	if !o.Config.Topics.Create {
+		return nil
+	}
+	cl, err := kgo.NewClient(opts...)
+	if err != nil {
+		return usagef("cannot use the kafka settings: %w", err)
+	}
+	defer cl.Close()
+	findings, err := applyTopics(ctx, kadm.NewClient(cl), o.Config,
+		topicsOptions{events: eventPartitions, rows: rowPartitions, replication: -1},
+		func(line string) { o.Log.Info(line) })
+	if err != nil {
+		return fmt.Errorf("cannot set up the topics: %w", err)
+	}
+	for _, f := range findings {
+		o.Log.Warn(f)
+	}
+	return nil
+}
+
+func goRoute(ctx context.Context, g *errgroup.Group, o runOptions, instance string, opts []kgo.Opt,
+	reg prometheus.Registerer,
+) error {
+	// A model acts alone only where usher accept has shown that it may.
+	line, err := lineConfig(o.Config, lineSettings{
+		Key: []byte(o.Config.Privacy.Key.Reveal()), Mode: route.Unproven,
+	})
+	if err != nil {
+		return err
+	}
+	metrics := pipeline.NewMetrics(reg)
+	g.Go(func() error {
+		return runRouter(ctx, o.Config, routerSettings{
+			Brokers: o.Config.Kafka.Brokers, Instance: instance, Line: line, Opts: opts, Log: o.Log,
+			Metrics: metrics,
+		})
+	})
+	return nil
+}
+
+func goSink(ctx context.Context, g *errgroup.Group, o runOptions, instance string, opts []kgo.Opt,
+	reg prometheus.Registerer,
+) error {
+	at, err := configuredClickHouse(o.Config)
+	if err != nil {
+		return err
+	}
+	conn, err := openClickHouse(at)
+	if err != nil {
+		return err
+	}
+	if err := pingClickHouse(ctx, conn, at); err != nil {
+		_ = conn.Close()
+		return err
+	}
+	k, err := newSink(o.Config, sinkSettings{
+		Kafka: opts, Instance: instance, Conn: conn, Log: o.Log, Reg: reg,
+	})
+	if err != nil {
+		_ = conn.Close()
+		return err
+	}
+	g.Go(func() error {
+		defer conn.Close()
+		return k.Run(ctx)
+	})
+	return nil
+}
+
+// goAdmin serves metrics and health. Beyond loopback the address must not be reachable without a
+// token, so it is refused until one is configured.
+func goAdmin(ctx context.Context, g *errgroup.Group, o runOptions, reg *prometheus.Registry) error {
+	a := o.Config.Admin
+	if a.Addr == "" {
+		return nil
+	}
+	if err := checkAdmin(a); err != nil {
+		return err
+	}
+	ln, err := net.Listen("tcp", a.Addr)
+	if err != nil {
+		return usagef("cannot listen on admin.addr: %w", err)
+	}
+	srv := &http.Server{
+		Handler: adminHandler(a, reg), ReadHeaderTimeout: 5 * time.Second,
+	}
+	g.Go(func() error {
+		<-ctx.Done()
+		stop, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		return srv.Shutdown(stop)
+	})
+	g.Go(func() error {
+		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("cannot serve the admin address: %w", err)
+		}
+		return nil
+	})
+	return nil
+}
+
+func checkAdmin(a config.Admin) error {
+	host, _, err := net.SplitHostPort(a.Addr)
+	if err != nil {
+		return usagef("cannot use admin.addr: %w", err)
+	}
+	ip := net.ParseIP(host)
+	if host != "localhost" && (ip == nil || !ip.IsLoopback()) && !a.Token.IsSet() {
+		return usagef("admin.addr %s is not a loopback address: set admin.token_file, or listen on "+
+			"127.0.0.1", a.Addr)
+	}
+	return nil
+}
+
+func adminHandler(a config.Admin, reg *prometheus.Registry) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	ok := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(map[string]string{"status": "ok"})
+	}
+	mux.HandleFunc("GET /livez", ok)
+	mux.HandleFunc("GET /readyz", ok)
+	if !a.Token.IsSet() {
+		return mux
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !sameToken(r.Header.Get("Authorization"), "Bearer "+a.Token.Reveal()) {
+			http.Error(w, "a token is required", http.StatusUnauthorized)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}

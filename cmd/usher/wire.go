@@ -1,0 +1,298 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
+	"gopkg.in/yaml.v3"
+
+	"usher/cmd/usher/internal/config"
+	"usher/features/classifier"
+	"usher/features/classifier/demo"
+	"usher/features/conversation"
+	"usher/pipeline"
+	"usher/pipeline/event"
+	"usher/pipeline/redact"
+	"usher/pipeline/route"
+)
+
+// This file is the one place where the parts meet: configuration in, a running router out.
+
+// lineSettings are what the configuration leaves open: embedded commands act on the demo model
+// without proof and say so, run does not (CONTRACT section 3).
+type lineSettings struct {
+	Key  []byte
+	Mode route.Mode // for models whose configuration names no mode
+}
+
+// lineConfig turns the configuration into what a line needs. It loads the model and the rules.
+func lineConfig(c *config.Config, s lineSettings) (pipeline.LineConfig, error) {
+	out := pipeline.LineConfig{
+		Limits: event.Limits{RecordBytes: int(c.Limits.RecordBytes), Depth: c.Limits.Depth},
+		Redact: redact.Config{
+			TextBytes: int(c.Limits.TextBytes), ConversationIDs: redact.Mode(c.Privacy.ConversationIDs),
+		},
+		Key: s.Key, StoreText: c.Privacy.StoreText,
+		State:   conversation.Config{Roles: make(map[string][]string)},
+		AutoOff: map[string]bool{"": !c.Classifier.Auto},
+		Tenants: make(map[string]pipeline.Tenant), Mode: s.Mode,
+	}
+	for name := range c.Tenants {
+		if err := addTenant(&out, c, name); err != nil {
+			return out, err
+		}
+	}
+	out.State.IdleCapMS = time.Duration(c.Tenant("default").IdleCap).Milliseconds()
+	var err error
+	if out.Rules, err = loadRules(c.Rules.File); err != nil {
+		return out, err
+	}
+	if out.Model, err = loadModel(c, &out); err != nil {
+		return out, err
+	}
+	out.Cutoffs, err = cutoffs(c, out.Model)
+	return out, err
+}
+
+func addTenant(out *pipeline.LineConfig, c *config.Config, name string) error {
+	t := c.Tenant(name)
+	zone, err := time.LoadLocation(t.Zone)
+	if err != nil {
+		return usagef("cannot use tenants.%s.zone: %w; name an IANA zone such as Europe/Riga", name, err)
+	}
+	w := make(map[string]int64)
+	for channel, d := range t.Containment {
+		w[channel] = time.Duration(d).Milliseconds()
+	}
+	out.Tenants[name] = pipeline.Tenant{Zone: zone, ContainmentMS: w}
+	out.State.Roles[name] = t.Roles
+	if t.Auto != nil && !*t.Auto {
+		out.AutoOff[name] = true
+	}
+	return nil
+}
+
+func loadRules(file string) (*route.Rules, error) {
+	if file == "" {
+		return route.NewRules(nil)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, usagef("cannot read rules.file: %w", err)
+	}
+	var doc struct {
+		Rules []route.Rule `yaml:"rules"`
+	}
+	if err := yaml.Unmarshal(b, &doc); err != nil {
+		return nil, usagef("cannot read the rules in %s: %w", file, err)
+	}
+	rules, err := route.NewRules(doc.Rules)
+	if err != nil {
+		return nil, usagef("%s: %w", file, err)
+	}
+	return rules, nil
+}
+
+// loadModel loads the configured model, or the one in the binary when none is configured.
+func loadModel(c *config.Config, out *pipeline.LineConfig) (*classifier.Model, error) {
+	if len(c.Classifier.Models) == 0 {
+		return demo.Model()
+	}
+	m := c.Classifier.Models[0]
+	if m.Mode != "" {
+		mode, ok := route.ParseMode(m.Mode)
+		if !ok {
+			return nil, usagef("classifier.models[0].mode is %q; use live, shadow or unproven", m.Mode)
+		}
+		if mode != route.Live {
+			out.Mode = mode
+		}
+	}
+	model, err := classifier.Load(m.File)
+	if err != nil {
+		return nil, usagef("%w", err)
+	}
+	return model, nil
+}
+
+// cutoffs compiles the thresholds for every tenant that has its own, and "" for all others.
+func cutoffs(c *config.Config, m *classifier.Model) (map[string]*route.Cutoffs, error) {
+	head := m.Heads()[0]
+	t := c.Classifier.Thresholds
+	limits := route.Limits{SuggestFloor: t.SuggestFloor, MaxSuggestions: t.MaxSuggestions}
+	own := route.Layer{Cutoff: route.Cutoff{
+		AutoAt: &t.AutoAt, SuggestAt: &t.SuggestAt, MinMargin: &t.MinMargin,
+	}, Labels: make(map[string]route.Cutoff), Langs: make(map[string]route.LangLayer)}
+	for label, x := range t.Labels {
+		own.Labels[label] = cutoff(x)
+	}
+	for lang, x := range t.Langs {
+		own.Langs[lang] = route.LangLayer{Cutoff: cutoff(x)}
+	}
+	out := make(map[string]*route.Cutoffs)
+	add := func(name string, layers ...route.Layer) error {
+		cut, err := route.NewCutoffs(head.Labels, limits, layers...)
+		if err != nil {
+			return usagef("%w", err)
+		}
+		out[name] = cut
+		return nil
+	}
+	if err := add("", own); err != nil {
+		return nil, err
+	}
+	for name := range c.Tenants {
+		labels := c.Tenant(name).Labels
+		if len(labels) == 0 {
+			continue
+		}
+		layer := route.Layer{Labels: make(map[string]route.Cutoff)}
+		for label, x := range labels {
+			layer.Labels[label] = cutoff(x)
+		}
+		if err := add(name, own, layer); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func cutoff(x config.Threshold) route.Cutoff {
+	return route.Cutoff{Auto: x.Auto, AutoAt: x.AutoAt, SuggestAt: x.SuggestAt, MinMargin: x.MinMargin}
+}
+
+// routerSettings are what a router needs beside the configuration.
+type routerSettings struct {
+	Brokers  []string
+	Instance string // of this process
+	Workers  int    // 0: one per core
+	Line     pipeline.LineConfig
+	Opts     []kgo.Opt
+	Log      *slog.Logger
+	Metrics  *pipeline.Metrics
+}
+
+// runRouter runs the workers of this process for the first source until ctx ends.
+func runRouter(ctx context.Context, c *config.Config, s routerSettings) error {
+	topics := pipeline.Topics{
+		Decisions: c.Topic(config.DecisionsTopic), SLA: c.Topic(config.SLATopic),
+		DeadLetters: c.Topic(config.DeadLettersTopic), Rows: c.Topic(config.RowsTopic),
+		State: c.Topic(config.StateTopic),
+	}
+	src, rowsPartitions, err := inspectTopics(ctx, c, s, topics)
+	if err != nil {
+		return err
+	}
+	workers := s.Workers
+	if workers == 0 {
+		workers = min(runtime.GOMAXPROCS(0), int(src.Partitions))
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	for i := range workers {
+		line, err := pipeline.NewLine(s.Line, s.Metrics)
+		if err != nil {
+			return err
+		}
+		w := pipeline.NewWorker(pipeline.WorkerConfig{
+			Brokers: s.Brokers, Group: c.Topics.Prefix + "usher.router",
+			Instance: c.Topics.Prefix + "usher." + s.Instance + "." + strconv.Itoa(i),
+			Source:   src, Topics: topics, RowsPartitions: rowsPartitions,
+			CommitInterval: time.Duration(c.CommitInterval), CommitRecords: c.CommitRecords,
+			RestoreTimeout: time.Duration(c.RestoreTimeout), ClientOpts: s.Opts,
+		}, line, s.Metrics, s.Log)
+		g.Go(func() error { return w.Run(ctx) })
+	}
+	return g.Wait()
+}
+
+// inspectTopics reads what the router must know of its topics and refuses what cannot work.
+func inspectTopics(ctx context.Context, c *config.Config, s routerSettings, topics pipeline.Topics) (
+	src pipeline.Source, rowsPartitions int32, err error,
+) {
+	first := &c.Sources[0]
+	src = pipeline.Source{
+		Topic: c.SourceTopic(first), Format: first.Format, ApplyRules: first.ApplyRules,
+	}
+	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(s.Brokers...)}, s.Opts...)...)
+	if err != nil {
+		return src, 0, usagef("cannot use the kafka settings: %w", err)
+	}
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	details, err := kadm.NewClient(cl).ListTopics(ctx)
+	if err != nil {
+		return src, 0, fmt.Errorf("cannot list the topics of %s: %w", strings.Join(s.Brokers, ", "), err)
+	}
+	var missing []string
+	for _, t := range []string{src.Topic, topics.Decisions, topics.DeadLetters, topics.Rows, topics.State} {
+		if !details.Has(t) {
+			missing = append(missing, t)
+		}
+	}
+	if len(missing) > 0 {
+		return src, 0, usagef("topics are missing: %s; create them with usher topics --apply, or switch "+
+			"topics.create on", strings.Join(missing, ", "))
+	}
+	src.TopicID = [16]byte(details[src.Topic].ID)
+	src.Partitions = int32(len(details[src.Topic].Partitions))
+	if n := int32(len(details[topics.State].Partitions)); n != src.Partitions {
+		return src, 0, fmt.Errorf("cannot start: %s has %d partitions but its changelog %s has %d; a changed "+
+			"partition count moves conversations away from their state: create a new events topic and "+
+			"another prefix, or set the count back", src.Topic, src.Partitions, topics.State, n)
+	}
+	return src, int32(len(details[topics.Rows].Partitions)), nil
+}
+
+// instanceID is the configured name of this process, else one that is made once and kept in dir:
+// a restart must come back under the same transactional ids to fence its predecessor.
+func instanceID(c *config.Config, dir string) (string, error) {
+	if c.Instance != "" {
+		return c.Instance, nil
+	}
+	if dir == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return "", usagef("cannot name this process: set instance in the configuration (%w)", err)
+		}
+		return host, nil
+	}
+	return keepInFile(filepath.Join(dir, "instance"), 8)
+}
+
+// keepInFile returns the text in the file, which is made of random bytes when it is not there.
+func keepInFile(path string, bytes int) (string, error) {
+	b, err := os.ReadFile(path)
+	if err == nil && len(strings.TrimSpace(string(b))) >= 2*bytes {
+		return strings.TrimSpace(string(b)), nil
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", fmt.Errorf("cannot read %s: %w", path, err)
+	}
+	text := randomHex(bytes)
+	tmp := path + ".new"
+	if err := os.WriteFile(tmp, []byte(text+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("cannot write %s: %w", path, err)
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return "", fmt.Errorf("cannot write %s: %w", path, err)
+	}
+	return text, nil
+}
+
+func newMetrics() (*pipeline.Metrics, *prometheus.Registry) {
+	reg := prometheus.NewRegistry()
+	return pipeline.NewMetrics(reg), reg
+}
