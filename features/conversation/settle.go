@@ -16,8 +16,6 @@ func (t *Table) Settle(d *Decided) {
 	if d != nil && c.decide && c.how != amended {
 		t.decide(d)
 	}
-	t.before.reset()
-	t.after.reset()
 	switch c.how {
 	case inOrder:
 		t.settleLast()
@@ -45,35 +43,40 @@ func (t *Table) decide(d *Decided) {
 	}
 }
 
-// settleLast: before are the provisional facts of the present, after what one step settles and
-// leaves.
+// settleLast: Arrive has made the step but for the decision.
 func (t *Table) settleLast() {
 	c := &t.cur
-	t.machine.provisional(&c.now, &t.before)
-	t.machine.step(&c.now, &c.entry, &t.after)
+	if c.decide {
+		t.machine.decided(&c.now, &c.entry, &t.after)
+	}
 	t.machine.provisional(&c.now, &t.after)
 	c.old.insert(c.old.n, &c.entry, c.seq)
 }
 
 func (t *Table) settleInserted() {
 	c := &t.cur
-	c.now = c.base
-	t.fold(&c.now, &c.old, &t.before, nil)
+	t.foldBefore()
 	if c.flipped {
 		c.old = c.win
 	}
 	c.old.insert(c.at, &c.entry, c.seq)
-	c.now = c.base
+	c.now = *c.base
 	t.fold(&c.now, &c.old, &t.after, t.visited)
 }
 
 func (t *Table) settleAmended() {
 	c := &t.cur
-	c.now = c.base
-	t.fold(&c.now, &c.old, &t.before, nil)
-	t.machine.amend(&c.base, &c.entry, &t.after)
-	c.now = c.base
+	t.foldBefore()
+	t.machine.amend(c.base, &c.entry, &t.after)
+	c.now = *c.base
 	t.fold(&c.now, &c.old, &t.after, t.visited)
+}
+
+func (t *Table) foldBefore() {
+	t.before.reset()
+	t.after.reset()
+	t.cur.now = *t.cur.base
+	t.fold(&t.cur.now, &t.cur.old, &t.before, nil)
 }
 
 // commit writes the scratch back to the slot and the difference to the rows.
@@ -94,9 +97,7 @@ func (t *Table) commit() {
 	if t.difference(&m) {
 		s.revision++
 	}
-	if c.how == amended {
-		*t.bases.at(s.base) = c.base
-	} else {
+	if c.how != amended { // which has changed the base in its place
 		t.keep(s)
 	}
 }

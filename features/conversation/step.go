@@ -192,6 +192,12 @@ func (m *machine) customer(s *state, e *entry, out *found) {
 	s.unanswered++
 	s.answered, s.humanSpoke = false, false
 	clearJudged(s)
+	m.decided(s, e, out)
+}
+
+// decided is the last part of a customer message, so that it can follow the rest once the router has
+// spoken.
+func (m *machine) decided(s *state, e *entry, out *found) {
 	if e.arg != 0 {
 		d := m.tuples.get(e.arg)
 		s.label, s.variant = d[decisionLabel], d[decisionVariant]

@@ -41,6 +41,7 @@ type Table struct {
 	cur     arrival
 	before  found
 	after   found
+	empty   state   // never written: the base of conversations that have none
 	visited []int64 // fold: cycle that each entry lies in
 
 	coder       coder
@@ -142,9 +143,8 @@ type arrival struct {
 	conv    []byte
 	old     window // as the slot has it
 	win     window // with a flip done, without the new entry
-	base    state
-	now     state // old folded: the present before the event
-	trial   state
+	base    *state // the slot's, or the table's empty one
+	now     state  // the present
 }
 
 // Arrive locates the conversation, judges late and duplicate, and shows the event's place. Settle
@@ -187,17 +187,15 @@ func (t *Table) Arrive(in *Input, out *Arrival) error {
 func (t *Table) load(in *Input, k kind, sub uint8, inWindow bool) {
 	c := &t.cur
 	c.old.n, c.old.byTime = 0, false
+	c.base = &t.empty
 	c.tenant = t.memo.word(&t.words, memoTenant, in.Event.Tenant)
 	if c.slot != 0 {
 		s := t.slots.at(c.slot)
 		t.store.load(s, &c.old)
 		if s.base != 0 {
-			c.base = *t.bases.at(s.base)
-		} else {
-			c.base = state{}
+			c.base = t.bases.at(s.base)
 		}
 	} else {
-		c.base = state{}
 		c.conv = append(c.conv[:0], cut(in.ConversationID)...)
 	}
 	ms := min(max(min(in.Event.TimeMS, in.NowMS), 0), 1<<timeBits-1)
@@ -270,8 +268,8 @@ func (t *Table) judge(out *Arrival) {
 		return
 	}
 	c.how = inserted
-	t.foldTo(&c.trial, w, c.at)
-	t.tryOut(&c.trial, out)
+	t.foldTo(&c.now, w, c.at)
+	t.tryOut(&c.now, out, nil)
 }
 
 func sameOrder(a, b *window) bool {
@@ -288,14 +286,15 @@ func (t *Table) last(out *Arrival) {
 	c := &t.cur
 	c.how = inOrder
 	t.foldTo(&c.now, &c.old, c.old.n)
-	c.trial = c.now
-	t.tryOut(&c.trial, out)
+	t.before.reset()
+	t.after.reset()
+	t.machine.provisional(&c.now, &t.before)
+	t.tryOut(&c.now, out, &t.after)
 }
 
 // tryOut steps the event, undecided as yet, on its place and shows what is known there.
-func (t *Table) tryOut(s *state, out *Arrival) {
-	c := &t.cur
-	t.machine.step(s, &c.entry, nil)
+func (t *Table) tryOut(s *state, out *Arrival, facts *found) {
+	t.machine.step(s, &t.cur.entry, facts)
 	if t.machine.skewed {
 		out.Flags |= FlagClockSkew
 	}
@@ -311,8 +310,8 @@ func (t *Table) late(out *Arrival) {
 	if c.base.ordinal == 0 || c.base.openedAt > c.entry.time() {
 		return
 	}
-	t.showCycle(&c.base, out)
-	t.view(&c.base, out)
+	t.showCycle(c.base, out)
+	t.view(c.base, out)
 	out.View.FirstInCycle = false
 	k := c.kind
 	if k != kindCSAT && k != kindOutcome && k != kindVoid {
@@ -326,7 +325,7 @@ func (t *Table) late(out *Arrival) {
 
 // foldTo sets s to the first n entries of w over the slot's base.
 func (t *Table) foldTo(s *state, w *window, n int) {
-	*s = t.cur.base
+	*s = *t.cur.base
 	for i := range w.entries[:n] {
 		t.machine.step(s, &w.entries[i], nil)
 	}
