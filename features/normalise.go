@@ -81,14 +81,15 @@ func ideograph(r rune) bool {
 		r >= 0xf900 && r <= 0xfaff || r >= 0x20000 && r <= 0x3ffff || r >= 0xff66 && r <= 0xff9f
 }
 
-// zeroWidth: joiners, bidirectional marks, variation selectors and skin tones.
+// zeroWidth: joiners, bidirectional marks and variation selectors.
 func zeroWidth(r rune) bool {
 	return r >= 0x200b && r <= 0x200f || r >= 0x202a && r <= 0x202e || r >= 0x2060 && r <= 0x2069 ||
-		r >= 0xfe00 && r <= 0xfe0f || r == 0xfeff || r >= 0x1f3fb && r <= 0x1f3ff
+		r >= 0xfe00 && r <= 0xfe0f || r == 0xfeff
 }
 
 // normalise writes text into x.text (lower case, one space around every word) and lists its tokens.
-// Of a text longer than the configured bytes it reads both ends and reports true.
+// Of a text longer than the configured bytes it reads both ends and reports true; half a character
+// at a cut is no UTF-8 and separates words like anything else that is none.
 func (x *Extractor) normalise(text []byte) (cut bool) {
 	x.text = append(x.text[:0], ' ')
 	x.tokens = x.tokens[:0]
@@ -96,8 +97,8 @@ func (x *Extractor) normalise(text []byte) (cut bool) {
 		x.read(text)
 	} else {
 		cut = true
-		x.read(text[:runeStart(text, x.config.HeadBytes)])
-		x.read(text[runeStart(text, len(text)-x.config.TailBytes):])
+		x.read(text[:x.config.HeadBytes])
+		x.read(text[len(text)-x.config.TailBytes:])
 	}
 	x.text = append(x.text, padding[:]...)
 	return cut
@@ -105,17 +106,6 @@ func (x *Extractor) normalise(text []byte) (cut bool) {
 
 // padding lets 8-byte loads run over the end of the text.
 var padding [24]byte
-
-// runeStart moves back from at to the start of a character, so that a cut makes no broken one.
-func runeStart(text []byte, at int) int {
-	for range utf8.UTFMax {
-		if at <= 0 || at >= len(text) || utf8.RuneStart(text[at]) {
-			break
-		}
-		at--
-	}
-	return at
-}
 
 func (x *Extractor) read(text []byte) {
 	buf := x.text
