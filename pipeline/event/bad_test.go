@@ -1,7 +1,6 @@
 package event
 
 import (
-	"bytes"
 	"strconv"
 	"strings"
 	"testing"
@@ -392,7 +391,7 @@ func TestEveryTruncation(t *testing.T) {
 		value := []byte(full(name))
 		for n := range len(value) {
 			rej := d.Decode(value[:n:n], testEnvelope, new(Event))
-			if code(rej) != JSONSyntax && !(code(rej) == NumberSyntax && bytes.ContainsAny(value[:n], "0123456789")) {
+			if code(rej) != JSONSyntax {
 				t.Fatalf("the first %d bytes of %s: %v", n, name, rej)
 			}
 		}

@@ -13,7 +13,7 @@ func lifelike() map[string][]byte {
 	for name, text := range map[string]string{
 		"english": "Hello, how much is a haircut for long hair next Friday, is anything free after five?",
 		"russian": "Здравствуйте, сколько стоит стрижка на длинные волосы?",
-		"escapes": `Hello!\n\nHow much is a \"long\" haircut next Friday? 😀\nIs anything free after five?`,
+		"escapes": `Hello!\n\nHow much is a \"long\" haircut next Friday? 😀\nIs anything free after 5?`,
 	} {
 		out[name] = fmt.Appendf(nil, `{"v":1,"id":"01JD4M7ZK3Q8X2RTWY","type":"message",`+
 			`"time":"2026-11-02T10:15:30.250+02:00","conversation_id":"c-48213","tenant":"salon7",`+

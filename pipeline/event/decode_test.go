@@ -230,6 +230,7 @@ func TestGoodEventDoesNotAllocate(t *testing.T) {
 	for name := range payloads {
 		values[name] = full(name)
 	}
+	values["nulls"] = set(set(set(full("message"), "attrs", "null"), "message", "null"), "seq", `""`)
 	d := NewDecoder(Limits{})
 	var ev Event
 	var dst []byte

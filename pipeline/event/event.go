@@ -1,5 +1,3 @@
-// Package event is the one type that travels through usher left of the sinks, and the strict JSON
-// codec that makes it (CONTRACT section 2 is kept by this package alone).
 package event
 
 // Event is one decoded chat event. Every []byte points into the decoder's buffers: it is valid
@@ -15,7 +13,7 @@ type Event struct {
 	Source         []byte
 	Channel        []byte
 	Modality       []byte
-	CustomerID     []byte // raw; replaced by a keyed pseudonym before it leaves the process
+	CustomerID     []byte // raw until redact puts the customer_key there
 	Lang           []byte
 	Region         []byte
 	Inbox          []byte
@@ -36,7 +34,7 @@ type Event struct {
 	InitiatedBy    []byte      // open, reopen
 	Status         Status      // status
 	Move           Move        // assign, transfer, escalate
-	Reason         []byte      // session_end (left, timeout, moved_to_email), escalate, void, assign, transfer
+	Reason         []byte      // session_end, escalate, void: a closed set; assign, transfer
 	Kinds          [][]byte    // contact_provided
 	Target         []byte      // note, reaction, edit, delete, read, feedback, label
 	CSAT           CSAT        // csat
@@ -62,7 +60,7 @@ type Attr struct{ Key, Value []byte }
 type Message struct {
 	Text       []byte // as sent, invalid UTF-8 and control characters already U+FFFD; redacted later
 	TextHash   []byte
-	Len        int64 // bytes; the sender's own figure when HasLen, for texts it keeps to itself
+	Len        int64 // bytes of Text as sent; the sender's own figure when HasLen
 	HasLen     bool
 	Public     bool // true when absent
 	Automated  bool

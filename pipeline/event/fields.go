@@ -46,14 +46,12 @@ func (d *Decoder) once(bit uint, field string) bool {
 
 // chars returns a string, nil when it is null or empty.
 func (d *Decoder) chars(field string, v *fastjson.Value) []byte {
-	switch v.Type() {
-	case fastjson.TypeString:
-		if s := v.GetStringBytes(); len(s) > 0 {
-			return s
-		}
-	case fastjson.TypeNull:
-	default:
+	if v.Type() != fastjson.TypeString {
 		d.wrongType(field, v, "must be a string")
+		return nil
+	}
+	if s, _ := v.StringBytes(); len(s) > 0 {
+		return s
 	}
 	return nil
 }
@@ -255,12 +253,12 @@ func (d *Decoder) instantText(field string, s []byte) (ms int64, has bool) {
 }
 
 func (d *Decoder) checkRange(field string, ms int64) {
-	latest := d.env.NowMS + timeAheadMS
+	latest, rule := d.env.NowMS+timeAheadMS, "must lie between 2000-01-01 and 24 h from now"
 	if field == "until" {
-		latest = untilMaxMS
+		latest, rule = untilMaxMS, "must lie between 2000-01-01 and 2100-01-01"
 	}
 	if ms < timeMinMS || ms > latest {
-		d.fail(TimeRange, field, "must lie between 2000-01-01 and 24 h from now, in milliseconds")
+		d.fail(TimeRange, field, rule+"; a number is milliseconds since 1970")
 	}
 }
 
@@ -272,11 +270,11 @@ func (d *Decoder) object(bit uint, field string, v *fastjson.Value, visit visito
 }
 
 func (d *Decoder) visit(field string, v *fastjson.Value, visit visitor) {
-	o := v.GetObject()
-	if o == nil {
+	if v.Type() != fastjson.TypeObject {
 		d.wrongType(field, v, "must be an object")
 		return
 	}
+	o := v.GetObject()
 	seen, outer, inner := d.seen, d.outer, d.inner
 	d.seen, d.outer, d.inner = 0, inner, field
 	o.Visit(visit)

@@ -46,6 +46,15 @@ func inspect(s []byte) findings {
 func scanBytes(s []byte) (control, high bool) {
 	const ones, tops = 0x0101010101010101, 0x8080808080808080
 	var ctl, hi uint64
+	for len(s) >= 32 { // four at a time, independent of each other
+		a, b := binary.LittleEndian.Uint64(s), binary.LittleEndian.Uint64(s[8:16])
+		c, d := binary.LittleEndian.Uint64(s[16:24]), binary.LittleEndian.Uint64(s[24:32])
+		ae, be, ce, de := a^ones*0x7f, b^ones*0x7f, c^ones*0x7f, d^ones*0x7f
+		ctl |= (a-ones*0x20)&^a | (ae-ones)&^ae | (b-ones*0x20)&^b | (be-ones)&^be
+		ctl |= (c-ones*0x20)&^c | (ce-ones)&^ce | (d-ones*0x20)&^d | (de-ones)&^de
+		hi |= a | b | c | d
+		s = s[32:]
+	}
 	for len(s) >= 8 {
 		x := binary.LittleEndian.Uint64(s)
 		del := x ^ ones*0x7f

@@ -122,7 +122,9 @@ var fields = []field{
 	{"@.decision_id", idField, onMoves, func(e *Event) string { return str(e.DecisionID) }},
 	{"@.reason", setField, []Type{TypeEscalate}, func(e *Event) string { return str(e.Reason) }},
 	{"@.queue", idField, []Type{TypeEscalate}, func(e *Event) string { return str(e.Move.Queue) }},
-	{"@.kinds", listField, []Type{TypeContactProvided}, func(e *Event) string { return list(e.Kinds) }},
+	{"@.kinds", listField, []Type{TypeContactProvided}, func(e *Event) string {
+		return list(e.Kinds)
+	}},
 	{"@.reason", setField, []Type{TypeSessionEnd}, func(e *Event) string { return str(e.Reason) }},
 	{"@.target", idField, onTargets, func(e *Event) string { return str(e.Target) }},
 	{"@.score", floatField, []Type{TypeCSAT}, func(e *Event) string {
@@ -132,14 +134,18 @@ var fields = []field{
 		return when(e.CSAT.Scale != 5, flt(e.CSAT.Scale))
 	}},
 	{"@.asked", boolField, []Type{TypeCSAT}, func(e *Event) string { return flag(e.CSAT.Asked) }},
-	{"@.kind", setField, []Type{TypeOutcome}, func(e *Event) string { return e.Outcome.Kind.String() }},
+	{"@.kind", setField, []Type{TypeOutcome}, func(e *Event) string {
+		return e.Outcome.Kind.String()
+	}},
 	{"@.value", floatField, []Type{TypeOutcome}, func(e *Event) string {
 		return when(e.Outcome.HasValue, flt(e.Outcome.Value))
 	}},
 	{"@.currency", idField, []Type{TypeOutcome}, func(e *Event) string {
 		return str(e.Outcome.Currency)
 	}},
-	{"@.decision_id", idField, []Type{TypeFeedback}, func(e *Event) string { return str(e.DecisionID) }},
+	{"@.decision_id", idField, []Type{TypeFeedback}, func(e *Event) string {
+		return str(e.DecisionID)
+	}},
 	{"@.target", idField, []Type{TypeFeedback}, func(e *Event) string { return str(e.Target) }},
 	{"@.verdict", setField, []Type{TypeFeedback}, func(e *Event) string { return str(e.Verdict) }},
 	{"@.true_label", idField, []Type{TypeFeedback}, func(e *Event) string { return str(e.TrueLabel) }},

@@ -30,7 +30,7 @@ func LooksPersonal(id []byte) bool {
 	return false
 }
 
-// numberAlone reports whether id is just the number, or a scheme such as "whatsapp:" and the number.
+// numberAlone reports whether id is just the number, or a scheme ("whatsapp:") and the number.
 func numberAlone(id []byte, start, end int) bool {
 	return end == len(id) && (start == 0 || id[start-1] == ':' || id[start] == '+')
 }

@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// Words after which a number without '+' is no telephone number, in the languages that usher ships models
-// for; compared without case.
+// Words after which a number without '+' is no telephone number, in the languages that usher ships
+// models for; compared without case.
 var otherNumbers = [...]string{
 	"order", "order no", "order number", "order id", "ticket", "invoice", "booking", "reference",
 	"ref", "tracking", "tracking number", "parcel", "case", "article", "sku", "isbn", "version",
