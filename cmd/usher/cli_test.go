@@ -168,6 +168,15 @@ func TestWrongConfigurationIsUsage(t *testing.T) {
 	call{args: []string{"sql", "--help"}, dir: dir}.good(t)
 }
 
+func TestRunRefusesWhatItCannotRoute(t *testing.T) {
+	r := call{args: []string{"run"}, env: []string{"USHER_PRIVACY_KEY=a long enough key",
+		"USHER_SOURCES=[{topic: crm, format: map}]"}}.run(t)
+	if r.code != exitUsage {
+		t.Errorf("exit code %d", r.code)
+	}
+	has(t, "the error", r.err, "sources[0].format: map", "usher import --map")
+}
+
 func TestVersionIsOneObject(t *testing.T) {
 	r := call{args: []string{"version", "--json"}}.good(t)
 	var v versionInfo

@@ -39,10 +39,26 @@ there (usher topics --apply) and the schema too (usher schema --apply), unless t
 				return usagef("run refuses to start without the key that makes pseudonyms: write a long " +
 					"random text into a file named by privacy.key_file, or set USHER_PRIVACY_KEY")
 			}
+			if err := a.checkSources(); err != nil && o.Only != "sink" {
+				return err
+			}
 			o.Config, o.Log, o.Streams = a.cfg, a.log, a.streams
 			return runRun(cmd.Context(), o)
 		}),
 	}
 	c.Flags().StringVar(&o.Only, "only", "", "run one `stage` only: route or sink")
 	return c
+}
+
+// checkSources refuses what this version cannot route: taking it for something else would turn
+// every event into a dead letter.
+func (a *app) checkSources() error {
+	if a.cfg.Sources[0].Format == "map" {
+		return usagef("sources[0].format: map is not routed by this version; bring such files in with " +
+			"usher import --map, or publish usher's events")
+	}
+	for _, s := range a.cfg.Sources[1:] {
+		a.log.Warn("this version routes the first source only", "left_out", s.Topic)
+	}
+	return nil
 }

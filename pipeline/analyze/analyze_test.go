@@ -123,6 +123,15 @@ func TestBotsAnswerAndCyclesMove(t *testing.T) {
 	}
 }
 
+// An agent who writes first has replied, as in the view; first replies begin with a question.
+func TestAgentWritesFirst(t *testing.T) {
+	r := text(t, ev("a", "1", 0, "open", ""), ev("a", "2", 1, "message", agent),
+		ev("a", "3", 2, "message", customer))
+	if r.Unanswered != 0 || !cmp.Equal(r.UnansweredRate, share(0, 1)) || r.FirstReplyMedianMS != nil {
+		t.Errorf("%d unanswered, first reply %v", r.Unanswered, r.FirstReplyMedianMS)
+	}
+}
+
 // A tenant that sends no outcome must not lower the conversion of one that does.
 func TestNeedsHoldByTenant(t *testing.T) {
 	r := text(t,

@@ -110,6 +110,31 @@ func TestEveryContractKeyPrints(t *testing.T) {
 	}
 }
 
+// The page for users shows the defaults: what it says is what holds.
+func TestDocumentedDefaults(t *testing.T) {
+	page, err := os.ReadFile("../../../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, ok := strings.Cut(string(page), "```yaml\n")
+	block, _, ok2 := strings.Cut(block, "```")
+	if !ok || !ok2 {
+		t.Fatal("docs/configuration.md has no block of YAML")
+	}
+	c, err := load(t, block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(Default(), c, cmp.Comparer(func(a, b Secret) bool { return a == b })); diff != "" {
+		t.Errorf("the page differs from the defaults: %s", diff)
+	}
+	for _, f := range fields(reflect.TypeFor[Config]()) {
+		if !strings.Contains(block, "\n"+f.key+":") && !strings.HasPrefix(block, f.key+":") {
+			t.Errorf("%s is not on the page", f.key)
+		}
+	}
+}
+
 func TestPrecedence(t *testing.T) {
 	file := "flush_interval: 3s\ncommit_records: 7\ntenants: {default: {zone: Europe/Riga}}\n"
 	c, err := load(t, file, "USHER_COMMIT_RECORDS=9", "USHER_KAFKA_BROKERS=a:1, b:2",
