@@ -278,6 +278,7 @@ func (w *worker) insert(ctx context.Context, nowMS int64, a *deliver.Action) err
 	if err := w.sink.deps.Store.Insert(ctx, in); err != nil {
 		return err
 	}
+	w.retries.Reset() // ClickHouse is there
 	w.sink.metrics.stored(a.Table.Name, in.Rows, w.sink.deps.Now().Sub(begin))
 	return nil
 }
