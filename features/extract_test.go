@@ -275,6 +275,11 @@ func TestLongTexts(t *testing.T) {
 	if !slices.Equal(slices.Sorted(slices.Values(short.Keys)), slices.Sorted(slices.Values(v.Keys))) {
 		t.Error("the middle of a long text was read")
 	}
+	text := []byte(strings.Repeat("a", 2047) + "b" + strings.Repeat("c", 5000) + "d" + strings.Repeat("e", 1023))
+	want := strings.Repeat("a", 2047) + "b d" + strings.Repeat("e", 1023)
+	if got := string(x.Canonical(text)); got != want {
+		t.Errorf("%d bytes are read, wanted the first 2048 and the last 1024", len(got))
+	}
 	// A cut in the middle of a character makes none that is broken.
 	for shift := range 4 {
 		text := bytes.Repeat([]byte("中"), 3000)
