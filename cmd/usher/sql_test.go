@@ -141,13 +141,18 @@ func TestSQLOnTheEngine(t *testing.T) {
 	for _, sql := range []string{
 		"ALTER TABLE " + schema.TableTurns + " MODIFY SETTING non_replicated_deduplication_window = 100",
 		"DROP TABLE " + schema.TableAudit,
+		"CREATE TABLE daily (tenant String) ENGINE = MergeTree ORDER BY tenant",
+		"CREATE MATERIALIZED VIEW feed TO daily AS SELECT tenant FROM turns",
+		"INSERT INTO events (tenant, source, flags, _lease_until) VALUES ('t', 'crm', ['misplaced'], now64(3) + 60)",
 	} {
 		if err := s.exec(context.Background(), sql); err != nil {
 			t.Fatal(err)
 		}
 	}
 	has(t, "check", checked(t, s), "BAD   table turns (ingest): non_replicated_deduplication_window is 100, needs 10000",
-		"ALTER TABLE turns MODIFY SETTING", "BAD   tables are missing: delivery_audit")
+		"ALTER TABLE turns MODIFY SETTING", "BAD   tables are missing: delivery_audit",
+		"BAD   table daily (target of a materialized view): non_replicated_deduplication_window is 0",
+		`BAD   source "crm": 1 events lie in another partition`, "partitioner=murmur2_random")
 }
 
 // checked returns what `usher check` says of a store.
