@@ -1,0 +1,185 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/google/uuid"
+
+	"usher/sinks/clickhouse/schema"
+)
+
+// countInput holds the offsets of an input partition to events, dead letters and gaps.
+func countInput(
+	ctx context.Context, conn driver.Conn, row *schema.AuditRow, from, to int64,
+) error {
+	where := fmt.Sprintf("_src_topic_id = '%s' AND _src_partition = %d AND _src_offset >= %d AND "+
+		"_src_offset < %d", uuid.UUID(row.TopicID), row.Partition, from, to)
+	var stored, dead, distinct, seen uint64
+	err := conn.QueryRow(ctx, "SELECT countIf(NOT dead), countIf(dead), uniqExact(o), sum(seen) FROM ("+
+		"SELECT _src_offset AS o, 0 AS dead, has(flags, 'duplicate') AS seen FROM events WHERE "+where+
+		" UNION ALL SELECT _src_offset, 1, 0 FROM dead_letters WHERE "+where+")").
+		Scan(&stored, &dead, &distinct, &seen)
+	if err != nil {
+		return fmt.Errorf("cannot count events and dead letters: %w", err)
+	}
+	var gaps, control, doubled uint64
+	// A gap may reach over the edges of what is counted here; its part inside counts once.
+	err = conn.QueryRow(ctx, fmt.Sprintf("SELECT sum(n), sumIf(n, cause = 'control'), toUInt64(sum(times - 1)) "+
+		"FROM (SELECT toUInt64(least(to_offset, %d) - greatest(from_offset, %d)) AS n, cause, "+
+		"count() AS times FROM delivery_gaps WHERE _src_topic_id = '%s' AND _src_partition = %d AND "+
+		"from_offset < %d AND to_offset > %d GROUP BY from_offset, to_offset, cause)", to, from,
+		uuid.UUID(row.TopicID), row.Partition, to, from)).Scan(&gaps, &control, &doubled)
+	if err != nil {
+		return fmt.Errorf("cannot count gaps: %w", err)
+	}
+	row.Stored += stored
+	row.Dead += dead
+	row.Gaps += gaps
+	row.GapsControl += control
+	row.DuplicatesSeen += seen
+	row.Duplicated += stored + dead - distinct + doubled
+	settled, all := distinct+gaps, uint64(to-from)
+	if settled > all { // an offset that is both stored and a gap
+		row.Duplicated += settled - all
+	} else {
+		row.Missing += all - settled
+	}
+	return nil
+}
+
+// inInputScope are the tables whose losses the input scope counts.
+func inInputScope(t *schema.Table) bool {
+	switch t.Name {
+	case schema.TableEvents, schema.TableDeadLetters, schema.TableGaps:
+		return true
+	}
+	return false
+}
+
+// countRows holds the tables to the manifest, range by range.
+func countRows(
+	ctx context.Context, conn driver.Conn, row *schema.AuditRow, from, to int64,
+) error {
+	at := fmt.Sprintf("_topic_id = '%s' AND _partition = %d", uuid.UUID(row.TopicID), row.Partition)
+	for _, t := range schema.Tables() {
+		// conversations are merged: older revisions go, so their rows cannot be counted.
+		if t.Writer != schema.ByRows || t.Replacing {
+			continue
+		}
+		var expected, stored, missing, doubled uint64
+		err := conn.QueryRow(ctx, tableQuery(t.Name, at, from, to)).
+			Scan(&expected, &stored, &missing, &doubled)
+		if err != nil {
+			return fmt.Errorf("cannot count the rows of %s: %w", t.Name, err)
+		}
+		row.RowsExpected += expected
+		row.RowsStored += stored
+		if !inInputScope(t) {
+			row.Missing += missing
+			row.Duplicated += doubled
+		}
+	}
+	return countManifest(ctx, conn, row, at, from, to)
+}
+
+// tableQuery counts one table: per range that begins in [from, to), the rows expected, stored and
+// distinct by position. A range without a manifest row for the table is countManifest's finding; its
+// rows are not held against the table. Ranges are cut where intents were, so a stored row belongs to
+// the last range that begins at or before it.
+func tableQuery(table, at string, from, to int64) string {
+	return fmt.Sprintf(`SELECT sum(e), sum(n), toUInt64(sum(if(e > d, e - d, 0))), toUInt64(sum(n - d))
+FROM (
+    SELECT f, sum(e) AS e, sum(n) AS n, sum(d) AS d
+    FROM (
+        SELECT `+"`from`"+` AS f, max(rows) AS e, toUInt64(0) AS n, toUInt64(0) AS d
+        FROM delivery_manifest
+        WHERE %[2]s AND `+"`table` = '%[1]s' AND `from` >= %[3]d AND `from`"+` < %[4]d
+        GROUP BY f
+        UNION ALL
+        SELECT r.f AS f, toUInt64(0), count(), uniqExact(o, s)
+        FROM (
+            SELECT 1 AS one, _offset AS o, _sub AS s
+            FROM %[1]s
+            WHERE %[2]s AND _offset >= %[3]d AND _offset < (
+                SELECT greatest(max(`+"`to`"+`), toUInt64(%[4]d)) FROM delivery_manifest
+                WHERE %[2]s AND `+"`from` >= %[3]d AND `from`"+` < %[4]d)
+        ) AS t
+        ASOF LEFT JOIN (
+            SELECT DISTINCT 1 AS one, `+"`from`"+` AS f
+            FROM delivery_manifest
+            WHERE %[2]s AND `+"`from` >= %[3]d AND `from`"+` < %[4]d
+        ) AS r ON t.one = r.one AND t.o >= r.f
+        GROUP BY f
+    )
+    GROUP BY f
+)`, table, at, from, to)
+}
+
+// countManifest finds manifest rows that are missing or doubled. Each says how many its range has;
+// offsets that no range covers, and yet have rows, were covered by a range whose rows are all lost.
+func countManifest(
+	ctx context.Context, conn driver.Conn, row *schema.AuditRow, at string, from, to int64,
+) error {
+	var missing, doubled uint64
+	err := conn.QueryRow(ctx, fmt.Sprintf("SELECT toUInt64(sum(if(want > have, want - have, 0))), "+
+		"toUInt64(sum(n - have)) "+
+		"FROM (SELECT max(tables) AS want, uniqExact(`table`) AS have, count() AS n "+
+		"FROM delivery_manifest WHERE %s AND `from` >= %d AND `from` < %d GROUP BY `from`)",
+		at, from, to)).Scan(&missing, &doubled)
+	if err != nil {
+		return fmt.Errorf("cannot count delivery_manifest: %w", err)
+	}
+	row.Missing += missing
+	row.Duplicated += doubled
+	holes, err := uncovered(ctx, conn, at, from, to)
+	if err != nil {
+		return err
+	}
+	for _, h := range holes {
+		for _, t := range schema.Tables() {
+			if t.Writer != schema.ByRows {
+				continue
+			}
+			var found uint64
+			err := conn.QueryRow(ctx, fmt.Sprintf("SELECT count() FROM (SELECT 1 FROM %s WHERE %s "+
+				"AND _offset >= %d AND _offset < %d LIMIT 1)", t.Name, at, h[0], h[1])).Scan(&found)
+			if err != nil {
+				return fmt.Errorf("cannot look into %s between ranges: %w", t.Name, err)
+			}
+			row.Missing += found
+		}
+	}
+	return nil
+}
+
+// holesMax bounds how many uncovered runs one audit looks into; a whole manifest that is gone is one
+// hole.
+const holesMax = 1000
+
+// uncovered are the runs of offsets in [from, to) that no range of the manifest covers. Ranges of
+// control records only have no manifest, so most holes hold nothing.
+func uncovered(
+	ctx context.Context, conn driver.Conn, at string, from, to int64,
+) ([][2]int64, error) {
+	found, err := conn.Query(ctx, fmt.Sprintf("SELECT toInt64(before), toInt64(f) FROM ("+
+		"SELECT f, max(t) OVER (ORDER BY f ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS m, "+
+		"if(m = 0, toUInt64(%[2]d), m) AS before FROM ("+
+		"SELECT `from` AS f, max(`to`) AS t FROM delivery_manifest WHERE %[1]s AND `to` > %[2]d AND "+
+		"`from` < %[3]d GROUP BY f UNION ALL SELECT toUInt64(%[3]d), toUInt64(%[3]d))) "+
+		"WHERE f > before ORDER BY f LIMIT %[4]d", at, from, to, holesMax))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the ranges of delivery_manifest: %w", err)
+	}
+	defer func() { _ = found.Close() }()
+	var out [][2]int64
+	for found.Next() {
+		var hole [2]int64
+		if err := found.Scan(&hole[0], &hole[1]); err != nil {
+			return nil, fmt.Errorf("cannot read the ranges of delivery_manifest: %w", err)
+		}
+		out = append(out, hole)
+	}
+	return out, found.Err()
+}
