@@ -119,11 +119,20 @@ func (t *Table) decode(value []byte, s *slot, base *state) (conv []byte, err err
 	return conv, nil
 }
 
+// subsMax is the largest sub of each kind.
+var subsMax = [kindCount]uint8{
+	kindStatus: uint8(event.StatusSnoozed), kindSessionEnd: 1, kindCSAT: 1,
+	kindClose: uint8(event.ResolutionSpam), kindOutcome: uint8(event.OutcomeNone),
+}
+
 // plausible checks what later steps rely on.
 func plausible(w *window, s *state) bool {
 	for i := range w.entries[:w.n] {
 		e := &w.entries[i]
-		if e.kind() >= kindCount || e.head&0xffff&^flagKnown != 0 {
+		if e.sub() > subsMax[e.kind()] || e.head&0xffff&^flagKnown != 0 || e.by() > event.ActorSystem {
+			return false
+		}
+		if !w.byTime && !e.has(flagSeq) {
 			return false
 		}
 		if i == 0 {
@@ -266,36 +275,40 @@ func (c *coder) words(vs ...*uint32) {
 // tuple codes the number of a tuple the same way; wordMask says which of the six are words (bit i).
 // It is part of the dictionary's key: equal numbers may mean different things.
 func (c *coder) tuple(v *uint32, wordMask uint8) {
+	if c.reading {
+		c.readTuple(v, wordMask)
+		return
+	}
 	n, isNew := uint64(0), false
-	if !c.reading && *v != 0 {
+	if *v != 0 {
 		n, isNew = use(&c.packed, *v|uint32(wordMask)<<dimsBits)
 	}
 	c.uint(&n)
-	if c.reading {
-		isNew = n == uint64(len(c.packed))+1
-		if n > uint64(len(c.packed))+1 || c.bad {
-			c.bad, *v = true, 0
-			return
+	if isNew {
+		fields := c.table.tuples.get(*v)
+		c.tupleFields(&fields, wordMask)
+	}
+}
+
+func (c *coder) readTuple(v *uint32, wordMask uint8) {
+	var n uint64
+	c.uint(&n)
+	known := uint64(len(c.packed))
+	*v = 0
+	switch {
+	case n == 0 || c.bad:
+	case n <= known:
+		*v = c.packed[n-1] & (1<<dimsBits - 1)
+		c.bad = c.packed[n-1]>>dimsBits != uint32(wordMask)
+	case n == known+1:
+		var fields tuple
+		c.tupleFields(&fields, wordMask)
+		if !c.bad {
+			*v = c.table.tuples.number(fields)
+			c.packed = append(c.packed, *v|uint32(wordMask)<<dimsBits)
 		}
-		if n == 0 || !isNew {
-			*v = 0
-			if n > 0 {
-				*v = c.packed[n-1]
-			}
-			return
-		}
-	}
-	if !isNew {
-		return
-	}
-	fields := c.table.tuples.get(*v)
-	if c.reading {
-		fields = tuple{}
-	}
-	c.tupleFields(&fields, wordMask)
-	if c.reading {
-		*v = c.table.tuples.number(fields)
-		c.packed = append(c.packed, *v)
+	default:
+		c.bad = true
 	}
 }
 
