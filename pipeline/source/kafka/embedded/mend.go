@@ -50,6 +50,9 @@ type producer struct {
 	txid    string
 	timeout int32
 	lastAt  int64 // of its latest entry in the log
+	// The entry that raises the epoch after an end does not tell how that ended, and so kfake would
+	// refuse a client that asks again: ended remembers it, told says that the log does too.
+	ended, told bool
 }
 
 // mended tells what mending did.
@@ -84,7 +87,7 @@ func mend(dir, journalPath string, now time.Time, log *slog.Logger) (mended, err
 	if err != nil {
 		return m, err
 	}
-	w := mender{dir: dir, now: now, parts: parts, producers: producers}
+	w := mender{dir: dir, now: now, parts: parts, producers: producers, txns: txns}
 	for pid, t := range txns {
 		if w.decided(pid, t) {
 			m.committed++
@@ -92,6 +95,9 @@ func mend(dir, journalPath string, now time.Time, log *slog.Logger) (mended, err
 				return m, fmt.Errorf("cannot finish a committed transaction: %w", err)
 			}
 		}
+	}
+	if err := w.tellEnds(); err != nil {
+		return m, fmt.Errorf("cannot mend the log of producers: %w", err)
 	}
 	if m.aborted, err = w.abortOpen(); err != nil {
 		return m, fmt.Errorf("cannot abort an open transaction: %w", err)
@@ -123,9 +129,21 @@ func readProducers(path string) (map[int64]*producer, error) {
 			continue // as kfake does
 		}
 		p := all[e.PID]
-		if p == nil || e.Type == "init" {
-			p = &producer{txid: e.TxID, timeout: e.Timeout}
+		if p == nil {
+			p = &producer{}
 			all[e.PID] = p
+		}
+		if e.Type == "init" {
+			if e.Epoch != p.epoch+1 {
+				p.ended = false
+			}
+			p.txid, p.timeout = e.TxID, e.Timeout
+		}
+		if e.Type == "timeout" {
+			p.ended = false
+		}
+		if p.told = e.Commit != nil; p.told {
+			p.ended = *e.Commit
 		}
 		p.epoch, p.lastAt = e.Epoch, f.at
 	}
@@ -137,6 +155,7 @@ type mender struct {
 	now       time.Time
 	parts     []*partition
 	producers map[int64]*producer
+	txns      map[int64]*producerTxn
 }
 
 // decided tells whether a transaction was to be committed and that was not carried out to its end.
@@ -217,8 +236,21 @@ func (w *mender) raise(pid int64, committed bool) error {
 		return nil // a producer that the broker has never known
 	}
 	p.epoch++
+	p.told = true
 	return appendFrames(filepath.Join(w.dir, pidsFile), pidEntry{Type: "init", PID: pid, Epoch: p.epoch,
 		TxID: p.txid, Timeout: p.timeout, Commit: &committed})
+}
+
+// tellEnds writes how the last transaction of a producer ended where the log does not tell.
+func (w *mender) tellEnds() error {
+	var entries []any
+	for pid, p := range w.producers {
+		if p.ended && !p.told {
+			entries = append(entries, pidEntry{Type: "init", PID: pid, Epoch: p.epoch, TxID: p.txid,
+				Timeout: p.timeout, Commit: &p.ended})
+		}
+	}
+	return appendFrames(filepath.Join(w.dir, pidsFile), entries...)
 }
 
 // abortOpen aborts every transaction that is still open.
@@ -226,6 +258,11 @@ func (w *mender) abortOpen() (int, error) {
 	open := map[int64]bool{}
 	for _, p := range w.parts {
 		for pid := range p.open {
+			open[pid] = true
+		}
+	}
+	for pid, t := range w.txns { // one that carries offsets only is in no partition
+		if p := w.producers[pid]; t.ending == nil && p != nil && p.epoch == t.epoch {
 			open[pid] = true
 		}
 	}

@@ -31,7 +31,7 @@ const (
 	partitionsDefault = 4
 	sessionMin        = time.Second // clients choose; usher's use 10 s
 	topicsWait        = 30 * time.Second
-	answerWait        = 50 * time.Millisecond // for answers on their way when the broker ends
+	answerWait        = 20 * time.Millisecond // for answers on their way when the broker ends
 	headerWait        = 10 * time.Second
 	compactNever      = "315360000000" // milliseconds: ten years
 )
@@ -50,6 +50,8 @@ type ServeConfig struct {
 	Stdin  io.Reader
 	Log    *slog.Logger // nil logs nothing
 	Topics []Topic
+
+	onEnd func() // for tests: an EndTxn is in the journal and about to be handled
 }
 
 // Serve is the main function of the broker's process: it mends the data directory if need be, then
@@ -69,7 +71,7 @@ func Serve(ctx context.Context, cfg ServeConfig) error {
 		return fmt.Errorf("cannot serve %s: %w", dir, err)
 	}
 	defer lock.Close()
-	b, err := open(dir, cfg.Log)
+	b, err := open(dir, cfg.Log, cfg.onEnd)
 	if err != nil {
 		return err
 	}
@@ -86,11 +88,12 @@ type server struct {
 	cluster *kfake.Cluster
 	journal *journal
 	gate    *gate
+	onEnd   func()
 }
 
 // open mends the directory if the last broker did not end cleanly and starts the broker, with its
 // gate still closed.
-func open(dir string, log *slog.Logger) (*server, error) {
+func open(dir string, log *slog.Logger, onEnd func()) (*server, error) {
 	data, journalPath, clean := filepath.Join(dir, dataName), filepath.Join(dir, journalName), filepath.Join(dir, cleanName)
 	if err := os.MkdirAll(data, dirPerm); err != nil {
 		return nil, fmt.Errorf("cannot create the broker's directory: %w", err)
@@ -107,7 +110,7 @@ func open(dir string, log *slog.Logger) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &server{dir: dir, log: log, journal: j}
+	b := &server{dir: dir, log: log, journal: j, onEnd: onEnd}
 	if b.gate, err = listen(dir); err != nil {
 		return nil, err
 	}
@@ -136,6 +139,9 @@ func (b *server) observe(req kmsg.Request) (kmsg.Response, error, bool) { //noli
 	if err := b.journal.observe(req); err != nil {
 		b.log.Error("transaction refused", "error", err)
 		return nil, err, true // the connection ends, the client tries again
+	}
+	if end, ok := req.(*kmsg.EndTxnRequest); ok && end.Commit && b.onEnd != nil {
+		b.onEnd()
 	}
 	return nil, nil, false
 }
