@@ -9,6 +9,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"usher/sinks/clickhouse/schema"
 )
 
@@ -206,4 +208,15 @@ func duration(ms *int64) string {
 		return "not known"
 	}
 	return (time.Duration(*ms) * time.Millisecond).Round(time.Second).String()
+}
+
+// audit ends a demo: everything that came is counted.
+func (s *station) audit(ctx context.Context) (demoAudit, error) {
+	report, err := auditAt(ctx, s.cfg, auditPlace{
+		kafka: []kgo.Opt{kgo.SeedBrokers(s.broker.Addr())}, at: s.clickhouse(),
+	}, true)
+	if err != nil {
+		return demoAudit{}, err
+	}
+	return demoAudit{Missing: int64(report.Missing()), Duplicated: int64(report.Duplicated())}, nil
 }
