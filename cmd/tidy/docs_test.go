@@ -9,8 +9,11 @@ import (
 	"testing"
 )
 
-// documentedCommand is a command line in code, in a block or inside a sentence.
-var documentedCommand = regexp.MustCompile("(?m)(?:^|`|&& |[a-z] \\| )(?:bin/)?usher ([a-z]+)([^`|\n&]*)")
+// A command line stands in a block of shell, or in quotes inside a sentence.
+var (
+	commandInBlock = regexp.MustCompile("(?m)(?:^|&& |\\| )(?:bin/)?usher ([a-z]+)([^|\n&]*)")
+	commandInText  = regexp.MustCompile("`(?:bin/)?usher ([a-z]+)([^`]*)`")
+)
 
 var (
 	flagName = regexp.MustCompile(`(?:^|\s)--([a-z][a-z-]*)`)
@@ -43,6 +46,25 @@ func pages(t *testing.T) map[string]string {
 	return found
 }
 
+// commandsOf returns the commands of a page: the subcommand, and what follows it up to a remark.
+func commandsOf(text string) [][2]string {
+	var found [][2]string
+	for i, block := range strings.Split(strings.ReplaceAll(text, "\\\n", " "), "```") {
+		pattern := commandInText
+		if i%2 == 1 {
+			pattern = commandInBlock
+		}
+		if i%2 == 1 && !strings.HasPrefix(block, "sh\n") {
+			continue
+		}
+		for _, match := range pattern.FindAllStringSubmatch(block, -1) {
+			rest, _, _ := strings.Cut(match[2], "#")
+			found = append(found, [2]string{match[1], rest})
+		}
+	}
+	return found
+}
+
 // Every command that a page tells people to type is one of the binary's, with these flags.
 func TestDocumentedCommands(t *testing.T) {
 	if testing.Short() {
@@ -57,10 +79,8 @@ func TestDocumentedCommands(t *testing.T) {
 	help := map[string]string{}
 	seen := 0
 	for page, text := range pages(t) {
-		text = strings.ReplaceAll(text, "\\\n", " ")
-		for _, match := range documentedCommand.FindAllStringSubmatch(text, -1) {
-			command := match[1]
-			typed, _, _ := strings.Cut(match[2], "#") // what follows is a remark
+		for _, typed := range commandsOf(text) {
+			command := typed[0]
 			if _, asked := help[command]; !asked {
 				out, err := exec.Command(binary, command, "--help").CombinedOutput()
 				if err != nil || !strings.Contains(string(out), "usher "+command) {
@@ -72,7 +92,7 @@ func TestDocumentedCommands(t *testing.T) {
 				t.Errorf("%s: there is no `usher %s`", filepath.Base(page), command)
 				continue
 			}
-			for _, flag := range flagName.FindAllStringSubmatch(typed, -1) {
+			for _, flag := range flagName.FindAllStringSubmatch(typed[1], -1) {
 				if !regexp.MustCompile(`--` + flag[1] + `\b`).MatchString(help[command]) {
 					t.Errorf("%s: usher %s has no flag --%s", filepath.Base(page), command, flag[1])
 				}
