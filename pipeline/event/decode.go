@@ -59,7 +59,7 @@ type Decoder struct {
 	inner    string // names of the objects around the field in hand, for Reject.Reason
 	seen     uint64 // keys met in the object in hand
 	party    *Party
-	body     [len(typeNames)]*fastjson.Value
+	body     [len(typeNames)]*fastjson.Value // nil between records
 	hasV     bool
 	hasTime  bool
 }
@@ -127,7 +127,6 @@ func (d *Decoder) reset(in Envelope, ev *Event) {
 	d.arena, d.attrs, d.lists = d.arena[:0], d.attrs[:0], d.lists[:0]
 	d.escapes, d.replaced, d.hasV, d.hasTime = false, false, false, false
 	d.outer, d.inner, d.seen = "", "", 0
-	clear(d.body[:])
 }
 
 // parse checks the limits, then the syntax.

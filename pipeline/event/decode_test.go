@@ -84,7 +84,7 @@ func TestEveryType(t *testing.T) {
 }
 
 // checkRoundTrip encodes ev, decodes that and compares the whole struct.
-func checkRoundTrip(t *testing.T, ev *Event) {
+func checkRoundTrip(t testing.TB, ev *Event) {
 	t.Helper()
 	line := Append(nil, ev)
 	var again Event
@@ -98,6 +98,18 @@ func checkRoundTrip(t *testing.T, ev *Event) {
 	}
 	if !reflect.DeepEqual(ev, &again) {
 		t.Errorf("round trip\n got %+v\nwant %+v\nline %s", again, *ev, line)
+	}
+}
+
+// TestAppend shows the form: order, defaults left out, what is escaped and what is not.
+func TestAppend(t *testing.T) {
+	ev := Event{Type: TypeCSAT, ID: []byte("e-1"), Tenant: []byte("default"), TimeMS: -1, Seq: 5,
+		ConversationID: []byte("c\"\\\n\r\t\x01/я\xff"), AIDisclosed: true, HasAIDisclosed: true,
+		CSAT: CSAT{Score: 1e21, HasScore: true, Scale: 5, Asked: true}}
+	want := `{"v":1,"id":"e-1","type":"csat","time":-1,"conversation_id":"c\"\\\n\r\t\u0001/я` +
+		"\uFFFD" + `","ai_disclosed":true,"csat":{"score":1e+21,"asked":true}}`
+	if got := string(Append([]byte("x"), &ev)); got != "x"+want {
+		t.Errorf("got  %s\nwant x%s", got, want)
 	}
 }
 
@@ -179,6 +191,7 @@ func TestTextIsMended(t *testing.T) {
 		`\ud800\u0041`:                 r + "A",
 		`\udc00\ud83d\ude00`:           r + "😀",
 		`\uD83D\uDE00`:                 "😀",
+		`\ud83d\ue000`:                 r + "\ue000",
 		`\ud83d\ud83d\ude00`:           r + "😀",
 		"\u202eabc\u200f":              "\u202eabc\u200f",
 		"\u0085\u00a0":                 r + "\u00a0",

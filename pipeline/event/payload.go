@@ -33,6 +33,7 @@ func (d *Decoder) payload() {
 		} else {
 			d.visit(t.String(), v, d.visits.payload[ev.Type])
 		}
+		d.body[t] = nil // so that it does not keep a dropped parser
 	}
 	if !ev.Message.HasLen {
 		ev.Message.Len = int64(len(ev.Message.Text))

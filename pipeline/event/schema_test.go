@@ -204,7 +204,7 @@ func seen(ev *Event) string {
 }
 
 // wanted flattens the same way what encoding/json reads.
-func wanted(t *testing.T, value []byte) string {
+func wanted(t testing.TB, value []byte) string {
 	t.Helper()
 	var doc map[string]any
 	dec := json.NewDecoder(bytes.NewReader(value))
@@ -250,7 +250,7 @@ func lookUp(doc any, path string) any {
 }
 
 // spell writes a JSON value as field.get does.
-func spell(t *testing.T, f *field, v any) string {
+func spell(t testing.TB, f *field, v any) string {
 	t.Helper()
 	switch v := v.(type) {
 	case nil:
@@ -289,7 +289,7 @@ func spell(t *testing.T, f *field, v any) string {
 }
 
 // slowTime is RFC 3339 by the standard library, with what the contract adds.
-func slowTime(t *testing.T, s string) int64 {
+func slowTime(t testing.TB, s string) int64 {
 	t.Helper()
 	s = strings.ToUpper(s)
 	if len(s) > 19 && s[17:19] == "60" {
@@ -313,7 +313,7 @@ func cleaned(s string) string {
 }
 
 // spellAttrs writes attrs in the order of the document: the place of a repeated key is its last.
-func spellAttrs(t *testing.T, value []byte, attrs map[string]any) string {
+func spellAttrs(t testing.TB, value []byte, attrs map[string]any) string {
 	t.Helper()
 	if len(attrs) == 0 {
 		return ""

@@ -36,6 +36,9 @@ func checkTexts(t *testing.T, cases [][2]string) {
 
 func TestTextMasks(t *testing.T) {
 	checkTexts(t, [][2]string{
+		{"4111111111111111-29123456", "<card>-<phone>"},
+		{"+371 29123456 10:30", "<phone> 10:30"},
+		{"+37129123. 4 people", "<phone>. 4 people"},
 		{"450 0840", "<phone>"},
 		{"+100000000. 5100000000000008", "<phone>. <card>"},
 		{"29123456 / 29123457, 29123456 - 29123457", "<phone> / <phone>, <phone> - <phone>"},
@@ -86,6 +89,10 @@ func TestTextKeeps(t *testing.T) {
 		{"", ""},
 		{"How much is a haircut on 02.11.2026 at 10:30?", ""},
 		{"2026-11-02 10:30:00", ""},
+		{"02-11-2026 1030", ""},
+		{"2026-11-02 1030", ""},
+		{"1234567812345670 passes the check of cards", ""},
+		{"LV81BANK0000435195001", ""},
 		{"2026-11-02T10:30:00Z", ""},
 		{"from 02.11.2026 to 05.11.2026", ""},
 		{"02/11/2026 - 05/11/2026", ""},
