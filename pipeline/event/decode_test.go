@@ -274,6 +274,11 @@ func TestBigRecordIsForgotten(t *testing.T) {
 	if d.parser == parser {
 		t.Error("the parser was kept")
 	}
+	for name, v := range d.body {
+		if v != nil {
+			t.Errorf("body %d still points into it", name)
+		}
+	}
 	text := string(ev.Message.Text)
 	if rej := d.Decode([]byte(full("note")), testEnvelope, new(Event)); rej != nil {
 		t.Fatal(rej)

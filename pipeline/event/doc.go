@@ -24,9 +24,9 @@
 // Whatever is there must be right, needed or not. A name (every field but those named here) is a
 // string of at most 128 bytes (id_too_long) of UTF-8 without control characters (utf8).
 // message.text, message.media, the reason of assign and transfer, and keys and values of attrs are
-// texts: of any length, and what they may not hold (control characters but line feed, carriage return and tab;
-// lone surrogates; invalid UTF-8) has become U+FFFD. A raw control character, which JSON forbids,
-// counts as one of these and never as line feed.
+// texts: of any length, and what they may not hold (control characters but line feed, carriage
+// return and tab; lone surrogates; invalid UTF-8) has become U+FFFD. A raw control character, which
+// JSON forbids, counts as one of these and never as line feed.
 //
 // Closed sets (field_value): modality, actor.kind, close.resolution, status.to, outcome.kind,
 // feedback.verdict and the reason of escalate, session_end and void. Open: channel, kinds,

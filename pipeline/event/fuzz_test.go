@@ -12,8 +12,8 @@ import (
 
 // FuzzDecode holds the decoder to encoding/json: what it accepts is JSON and has the same values;
 // what it refuses for its syntax is no JSON. And the decoder reused through the whole run agrees
-// with a fresh one, reasons are short, and encoding what was accepted gives it again. The seeds under
-// testdata are a good record of every type and DELIVERY's bad ones.
+// with a fresh one, reasons are short, and encoding what was accepted gives it again. The seeds
+// under testdata are a good record of every type and DELIVERY's bad ones.
 func FuzzDecode(f *testing.F) {
 	for _, text := range []string{`\ud800\n`, "\x01\xff\u0085", `\q`, `\u00`, `😀\ud83d\ude00`} {
 		f.Add([]byte(strings.Replace(full("message"), "Сколько", text, 1)))
@@ -68,7 +68,8 @@ func TestRandomRecords(t *testing.T) {
 	names := slices.Sorted(maps.Keys(payloads))
 	pieces := rapid.SampledFrom([]string{"a", "я", "语", "😀", " ", `\n`, `\"`, `\\`, `\/`, `\u0041`,
 		`\ud83d\ude00`,
-		`\ud800`, `\udfff`, `\u0000`, `\b`, "\x01", "\x7f", "\u0085", "\xff", "\xe2\x82", "{", "]", ":", ","})
+		`\ud800`, `\udfff`, `\u0000`, `\b`,
+		"\x01", "\x7f", "\u0085", "\xff", "\xe2\x82", "{", "]", ":", ","})
 	quoted := rapid.Map(rapid.SliceOfN(pieces, 0, 6), func(parts []string) string {
 		return `"` + strings.Join(parts, "") + `"`
 	})
