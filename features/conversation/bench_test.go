@@ -92,24 +92,50 @@ func (m *mix) next(behind int64) *Input {
 var benchDecision = Decided{Label: "request", Variant: "A", Queue: "front"}
 
 func (m *mix) run(b testing.TB, t *Table, events int, behind int64) {
-	var out Arrival
 	for i := range events {
-		if err := t.Arrive(m.next(behind), &out); err != nil {
-			b.Fatal(err)
-		}
-		if out.Decide {
-			t.Settle(&benchDecision)
-		} else {
-			t.Settle(nil)
-		}
+		arriveOne(b, t, m.next(behind))
 		if i%2000 == 1999 {
 			t.BeginTransaction()
 		}
 	}
 }
 
+func arriveOne(b testing.TB, t *Table, in *Input) {
+	var out Arrival
+	if err := t.Arrive(in, &out); err != nil {
+		b.Fatal(err)
+	}
+	if out.Decide {
+		t.Settle(&benchDecision)
+	} else {
+		t.Settle(nil)
+	}
+}
+
+// runTouched is run with the keys of the next 32 events known before.
+func (m *mix) runTouched(b testing.TB, t *Table, events int) {
+	var inputs [32]Input
+	var evs [32]event.Event
+	var ids [32][8]byte
+	var keys [32]Key
+	for done := 0; done < events; done += 32 {
+		for i := range inputs {
+			inputs[i] = *m.next(0)
+			evs[i], ids[i] = m.ev, m.id
+			evs[i].ID, inputs[i].Event, keys[i] = ids[i][:], &evs[i], inputs[i].Key
+		}
+		t.Touch(keys[:])
+		for i := range inputs {
+			arriveOne(b, t, &inputs[i])
+		}
+		if done%2048 == 0 {
+			t.BeginTransaction()
+		}
+	}
+}
+
 // BenchmarkArrive is one event through Arrive and Settle: in order, or displaced by some events of
-// its conversation.
+// its conversation, or in order with the next 32 conversations touched first.
 func BenchmarkArrive20k(b *testing.B) { benchmarkArrive(b, 20_000) }
 func BenchmarkArrive1M(b *testing.B)  { benchmarkArrive(b, 1_000_000) }
 
@@ -127,6 +153,10 @@ func benchmarkArrive(b *testing.B, n int) {
 			b.ReportMetric(float64(t.Bytes())/float64(t.Len()), "B/conversation")
 		})
 	}
+	b.Run("touched", func(b *testing.B) {
+		b.ReportAllocs()
+		m.runTouched(b, t, b.N)
+	})
 	b.Run("generator-alone", func(b *testing.B) {
 		for range b.N {
 			m.next(0)

@@ -15,12 +15,6 @@ type memo struct {
 
 const (
 	memoTenant = iota
-	memoChannel
-	memoLang
-	memoRegion
-	memoInbox
-	memoSource
-	memoCustomer
 	memoActor
 	memoTeam
 	memoFields
@@ -42,13 +36,9 @@ func (m *memo) word(w *words, field int, b []byte) uint32 {
 func (t *Table) fill(in *Input, k kind, sub uint8, e *entry) {
 	ev := in.Event
 	w := &t.words
-	e.where = uint64(t.tuples.number(tuple{
-		dimChannel:  t.memo.word(w, memoChannel, ev.Channel),
-		dimLang:     t.memo.word(w, memoLang, ev.Lang),
-		dimRegion:   t.memo.word(w, memoRegion, ev.Region),
-		dimInbox:    t.memo.word(w, memoInbox, ev.Inbox),
-		dimSource:   t.memo.word(w, memoSource, ev.Source),
-		dimCustomer: t.memo.word(w, memoCustomer, in.CustomerKey),
+	e.where = uint64(t.dims.number(w, &t.tuples, &[6][]byte{
+		dimChannel: ev.Channel, dimLang: ev.Lang, dimRegion: ev.Region,
+		dimInbox: ev.Inbox, dimSource: ev.Source, dimCustomer: in.CustomerKey,
 	}))
 	if ev.Actor.Kind != event.ActorCustomer {
 		e.actor = t.tuples.number(tuple{

@@ -162,3 +162,59 @@ func (t *tuples) get(id uint32) tuple {
 func (t *tuples) bytes() int64 {
 	return t.slab.chunkCount()*int64(unsafe.Sizeof(tuple{})) + t.index.bytes()
 }
+
+// dimsCache finds the tuple of an event's dimensions by a 128-bit hash of their bytes, keyed anew in
+// every process: two places in memory instead of two for each name and two for the tuple, which a
+// customer's key makes cold for every conversation.
+type dimsCache struct {
+	seeds [2]maphash.Seed
+	index index
+	seals slab[seal]
+	buf   []byte
+}
+
+type seal struct {
+	hash uint64 // the second hash; the index compares half of the first
+	id   uint32 // tuple
+	half uint32 // the other half
+}
+
+func newDimsCache() dimsCache {
+	return dimsCache{seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}}
+}
+
+func (d *dimsCache) number(w *words, t *tuples, fields *[6][]byte) uint32 {
+	d.buf = d.buf[:0]
+	any := 0
+	for _, f := range fields {
+		f = cut(f)
+		any += len(f)
+		d.buf = append(append(d.buf, byte(len(f))), f...)
+	}
+	if any == 0 {
+		return 0
+	}
+	h, second := maphash.Bytes(d.seeds[0], d.buf), maphash.Bytes(d.seeds[1], d.buf)
+	p := d.index.probe(h)
+	for n := p.next(); n != 0; n = p.next() {
+		if s := d.seals.at(n); s.hash == second && s.half == uint32(h) {
+			return s.id
+		}
+	}
+	lost := w.overflows + t.overflows
+	var v tuple
+	for i, f := range fields {
+		v[i] = w.number(f)
+	}
+	id := t.number(v)
+	if w.overflows+t.overflows == lost { // what was dropped is not remembered, so it is counted again
+		n := d.seals.alloc()
+		*d.seals.at(n) = seal{hash: second, id: id, half: uint32(h)}
+		d.index.insert(h, n)
+	}
+	return id
+}
+
+func (d *dimsCache) bytes() int64 {
+	return d.seals.chunkCount()*int64(unsafe.Sizeof(seal{})) + d.index.bytes()
+}

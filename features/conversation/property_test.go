@@ -42,7 +42,12 @@ func (l *ledger) add(t *testing.T, f *Facts) {
 		x.Sign, x.Revision, x.SrcOffset = 0, 0, 0
 		l.voids[x] += n
 	}
+	once := map[int64]bool{}
 	for _, x := range f.Cycles {
+		if once[x.CycleOffset] {
+			t.Fatalf("two rows of cycle %d in one transaction", x.CycleOffset)
+		}
+		once[x.CycleOffset] = true
 		if old, ok := l.revisions[x.CycleOffset]; ok && old >= x.Revision {
 			t.Fatalf("cycle row of revision %d after %d", x.Revision, old)
 		}

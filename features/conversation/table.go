@@ -34,6 +34,7 @@ type Table struct {
 	bases   slab[state]
 	roles   map[uint32][]string // by tenant's word; nil entry = the default's
 	memo    memo
+	dims    dimsCache
 
 	touched []uint32 // slots changed since BeginTransaction
 	rows    rows
@@ -57,7 +58,8 @@ func NewTable(cfg Config) *Table {
 	if cfg.IdleCapMS == 0 {
 		cfg.IdleCapMS = DefaultIdleCapMS
 	}
-	t := &Table{cfg: cfg, words: newWords(), tuples: newTuples(), roles: map[uint32][]string{}}
+	t := &Table{cfg: cfg, words: newWords(), tuples: newTuples(), dims: newDimsCache(),
+		roles: map[uint32][]string{}}
 	t.machine = machine{
 		tuples: &t.tuples, idleCapMS: cfg.IdleCapMS,
 		mergeWord:  t.words.numberString("merge"),
@@ -79,7 +81,7 @@ func (t *Table) Len() int { return t.index.count }
 func (t *Table) Bytes() int64 {
 	return t.slots.chunkCount()*int64(unsafe.Sizeof(slot{})) + t.store.bytes() + t.index.bytes() +
 		t.bases.chunkCount()*int64(unsafe.Sizeof(state{})) + t.convs.bytes() +
-		t.words.bytes() + t.tuples.bytes()
+		t.words.bytes() + t.tuples.bytes() + t.dims.bytes()
 }
 
 // Overflows counts strings and tuples that were dropped because an interning table was full.
