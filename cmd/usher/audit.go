@@ -17,9 +17,9 @@ import (
 )
 
 type auditOptions struct {
-	data   string
-	whole  bool
-	asJSON bool
+	data        string
+	incremental bool
+	asJSON      bool
 }
 
 // auditLine is the audit of one partition, as `usher audit --json` prints it.
@@ -46,10 +46,11 @@ func (a *app) auditCommand() *cobra.Command {
 		Use:   "audit",
 		Short: "Prove delivery: stored + dead + gaps = offsets",
 		Long: `Count, for every partition, whether each offset ended as exactly one stored event, one dead
-letter or one declared gap, and whether every block of rows is there once. The result is also written to
-delivery_audit. The exit code is 3 when something is missing or doubled.`,
+letter or one declared gap, and whether every block of rows is there once, from the very beginning.
+The result is also written to delivery_audit. The exit code is 3 when something is missing or
+doubled.`,
 		Example: `  usher audit
-  usher audit --whole --json
+  usher audit --incremental --json
   usher audit --data ./usher-data`,
 		Args: noArgs,
 		RunE: a.do(func(cmd *cobra.Command, _ []string) error {
@@ -62,7 +63,7 @@ delivery_audit. The exit code is 3 when something is missing or doubled.`,
 	}
 	f := c.Flags()
 	f.StringVar(&o.data, "data", "", "data `directory` of an embedded store (default: the configured one)")
-	f.BoolVar(&o.whole, "whole", false, "count everything, not only what came since the last audit")
+	f.BoolVar(&o.incremental, "incremental", false, "count only what came since the last audit")
 	f.BoolVar(&o.asJSON, "json", false, "print one JSON object")
 	return c
 }
@@ -88,7 +89,7 @@ func (a *app) runAudit(ctx context.Context, o auditOptions) (audit.Report, error
 		if err != nil {
 			return nil, err
 		}
-		return auditAt(ctx, a.cfg, auditPlace{kafka: opts, at: s.at()}, o.whole)
+		return auditAt(ctx, a.cfg, auditPlace{kafka: opts, at: s.at()}, !o.incremental)
 	}
 	b, err := startBroker(ctx, o.data)
 	if err != nil {
@@ -101,7 +102,7 @@ func (a *app) runAudit(ctx context.Context, o auditOptions) (audit.Report, error
 	}()
 	report, err := auditAt(ctx, a.cfg, auditPlace{
 		kafka: []kgo.Opt{kgo.SeedBrokers(b.Addr())}, at: s.at(), wait: embeddedAuditWait,
-	}, o.whole)
+	}, !o.incremental)
 	if err != nil {
 		return nil, fmt.Errorf("%w\nA demo that was cut off goes on with: usher demo --data %s --exit",
 			err, o.data)

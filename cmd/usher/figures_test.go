@@ -109,6 +109,48 @@ func TestAnalyzeEqualsTheViews(t *testing.T) {
 			busiest["agent_id"].(string)+"'"))
 }
 
+// The audit counts exactly what was taken away and what was put in twice, also in what an earlier
+// audit has passed.
+func TestAuditSeesWhatIsDoneByHand(t *testing.T) {
+	needEngine(t)
+	data := filepath.Join(t.TempDir(), "data")
+	call{args: []string{"demo", "--data", data, "--conversations", "60", "--exit", "--json"}}.good(t)
+	audit := func(more ...string) (code int, missing, doubled any) {
+		t.Helper()
+		r := call{args: append([]string{"audit", "--data", data, "--json"}, more...)}.run(t)
+		m := object(t, r.stdout)
+		if len(m["partitions"].([]any)) < 6 {
+			t.Errorf("too few partitions: %s", r.stdout)
+		}
+		return r.code, m["missing"], m["duplicated"]
+	}
+	expect := func(code int, missing, doubled any, wantCode int, wantMissing, wantDoubled any) {
+		t.Helper()
+		if code != wantCode || missing != wantMissing || doubled != wantDoubled {
+			t.Errorf("exit code %d, missing %v, duplicated %v; want %d, %v, %v",
+				code, missing, doubled, wantCode, wantMissing, wantDoubled)
+		}
+	}
+	code, missing, doubled := audit()
+	expect(code, missing, doubled, exitDone, 0.0, 0.0)
+
+	sql := func(query string) { t.Helper(); call{args: []string{"sql", "--data", data, query}}.good(t) }
+	const some = "SELECT _src_partition, _src_offset FROM events ORDER BY cityHash64(id, _src_offset)"
+	sql("CREATE TABLE taken ENGINE = MergeTree ORDER BY tuple() AS " + some + " LIMIT 5")
+	sql("CREATE TABLE twice ENGINE = MergeTree ORDER BY tuple() AS " + some + " LIMIT 10, 3")
+	sql("ALTER TABLE events DELETE WHERE (_src_partition, _src_offset) IN (SELECT * FROM taken) " +
+		"SETTINGS mutations_sync = 2")
+	sql("INSERT INTO events SELECT * REPLACE (now64(3) + 60 AS _lease_until) FROM events " +
+		"WHERE (_src_partition, _src_offset) IN (SELECT * FROM twice)")
+	code, missing, doubled = audit()
+	expect(code, missing, doubled, exitNotHeld, 5.0, 3.0)
+	code, missing, doubled = audit("--incremental")
+	expect(code, missing, doubled, exitDone, 0.0, 0.0)
+
+	people := call{args: []string{"audit", "--data", data}}.run(t)
+	has(t, "the text", people.stdout, "chat.events.v1", "usher.rows.v1", "missing 5, duplicated 3")
+}
+
 // object reads one JSON object.
 func object(t *testing.T, text string) map[string]any {
 	t.Helper()
