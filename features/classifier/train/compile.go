@@ -151,8 +151,8 @@ const (
 	searchSteps      = 60
 )
 
-// temperature is the T that makes the rows likeliest (Guo et al. 2017), found by golden section on
-// its logarithm, for the likelihood has one top; and the median share of known features.
+// temperature is the T that makes the rows likeliest (Guo et al. 2017), and the median share of
+// known features.
 func temperature(m *classifier.Model, rows []corpus.Row) (t, known float64) {
 	meta := &m.Heads()[0]
 	x, err := features.New(m.Features())
@@ -179,6 +179,11 @@ func temperature(m *classifier.Model, rows []corpus.Row) (t, known float64) {
 		return 1, 0
 	}
 	slices.Sort(shares)
+	return likeliest(logits, truth), shares[len(shares)/2]
+}
+
+// likeliest searches by golden section on the logarithm of T, for the likelihood has one top.
+func likeliest(logits [][]float64, truth []int) float64 {
 	const golden = 0.6180339887498949
 	a, b := minLogT, maxLogT
 	for range searchSteps {
@@ -189,8 +194,7 @@ func temperature(m *classifier.Model, rows []corpus.Row) (t, known float64) {
 			a = c
 		}
 	}
-	t = math.Round(classifier.Exp((a+b)/2)*1e4) / 1e4
-	return t, shares[len(shares)/2]
+	return math.Round(classifier.Exp((a+b)/2)*1e4) / 1e4
 }
 
 // surprise is the negative log likelihood.
