@@ -133,7 +133,7 @@ func (m *Machine) Next(nowMS int64, flush bool) Action {
 	case phaseResume:
 		return m.resume(nowMS)
 	case phaseLook:
-		return Action{Kind: ActReadBack, Intent: &m.intent}
+		return Action{Kind: ActReadBack, Intent: m.present()}
 	case phaseInsert:
 		return m.insert(nowMS)
 	case phaseStopped:
@@ -208,6 +208,12 @@ func (m *Machine) announce(nowMS int64) Action {
 	return m.commit(m.intent.From, meta)
 }
 
+// present is the range under way, as it is now: an action keeps its own, however late it is read.
+func (m *Machine) present() *Intent {
+	in := m.intent
+	return &in
+}
+
 // commit asks for a commit of the present range's beginning or end.
 func (m *Machine) commit(offset int64, meta string) Action {
 	return Action{
@@ -225,7 +231,7 @@ func (m *Machine) insert(nowMS int64) Action {
 		return Action{Kind: ActFetch}
 	}
 	return Action{
-		Kind: ActInsert, Intent: &m.intent, Table: m.left[0], Records: m.run[:m.size],
+		Kind: ActInsert, Intent: m.present(), Table: m.left[0], Records: m.run[:m.size],
 		LeaseUntilMS: m.t0 + LeaseMS, DeadlineMS: m.t0 + LeaseMS/2,
 	}
 }

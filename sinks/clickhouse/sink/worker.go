@@ -276,6 +276,7 @@ func (w *worker) insert(ctx context.Context, nowMS int64, a *deliver.Action) err
 	defer cancel()
 	begin := w.sink.deps.Now()
 	if err := w.sink.deps.Store.Insert(ctx, in); err != nil {
+		w.body = nil // a request that was given up may still be reading it
 		return err
 	}
 	w.retries.Reset() // ClickHouse is there
