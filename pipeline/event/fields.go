@@ -187,8 +187,8 @@ func (d *Decoder) float(bit uint, field string, v *fastjson.Value) (x float64, h
 	if raw == nil {
 		return 0, false
 	}
-	if n, ok := parseInt(raw); ok && n < 1<<53 && n > -1<<53 && (n != 0 || raw[0] != '-') {
-		return float64(n), true
+	if n, ok := parseInt(raw); ok && (n != 0 || raw[0] != '-') {
+		return float64(n), true // rounds to nearest, as ParseFloat does
 	}
 	// The string lives no longer than the call, and d.number does not change meanwhile.
 	x, err := strconv.ParseFloat(unsafe.String(&raw[0], len(raw)), 64)
