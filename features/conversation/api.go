@@ -70,7 +70,8 @@ type Arrival struct {
 	View        View
 }
 
-// Decided is what the router decided on a message; Label may be empty.
+// Decided is what the router decided on an event; Label may be empty. Of a decision on what is no
+// customer message (Arrival.Decide false) only Escalate counts, of a late or duplicate one nothing.
 type Decided struct {
 	Label, Variant string
 	Queue          string // route.queue

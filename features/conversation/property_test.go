@@ -138,12 +138,12 @@ func (p *play) feed(c *randomConversation, e *refEvent) {
 	if err := p.table.Arrive(&in, &out); err != nil {
 		p.t.Fatal(err)
 	}
-	var d *Decided
-	if out.Decide {
-		d = decisionOn(e.ev.ID)
-	}
+	d := decisionOn(e.ev.ID)
 	if e.offset >= 0 {
-		e.offset, e.dec = p.offset, d
+		e.offset, e.forced = p.offset, d.Escalate
+		if out.Decide {
+			e.dec = d
+		}
 		if ahead := out.Flags&FlagClockAhead != 0; ahead != (e.ev.TimeMS > e.at) {
 			p.t.Errorf("clock_ahead is %v", ahead)
 		}
@@ -154,7 +154,7 @@ func (p *play) feed(c *randomConversation, e *refEvent) {
 	if out.Flags&FlagDuplicate != 0 {
 		p.dups++
 	}
-	p.table.Settle(d)
+	p.table.Settle(d) // what is no customer message can be forced only
 	if p.r.IntN(20) == 0 {
 		p.commit(p.r.IntN(8) == 0)
 	}

@@ -26,7 +26,11 @@ func (c *refCycle) escalations() []Escalation {
 			at.Team, at.Queue, at.AgentID = x.Team, x.Queue, x.AgentID
 			x.Dims = at
 		}
-		for _, b := range c.live()[:h.at] {
+		seen := c.live()[:h.at]
+		if h.by == ByRule {
+			seen = c.live()[:h.at+1]
+		}
+		for _, b := range seen {
 			if refSide(b) == "bot" && !b.ev.Message.Greeting && len(b.ev.Message.Intent) > 0 {
 				x.Intent = string(b.ev.Message.Intent)
 			}
@@ -55,7 +59,7 @@ func (c *refCycle) follow(x *Escalation, at int, later []refHandoff) {
 	until := len(c.live())
 	for _, h := range later {
 		if !h.pending {
-			until = h.at
+			until = h.at + 1 // what answers the one may force the next
 			break
 		}
 	}
@@ -167,7 +171,7 @@ func (c *refCycle) replies(r *Cycle) {
 	}
 	if hs := c.handoffs(); len(hs) > 0 {
 		r.FirstHandoffAtMS = c.all[hs[0].at].at
-		r.FirstReplyAfterHandoffAtMS, r.FirstReplyAfterHandoffAgent = c.find(hs[0].at, refIs("agent"))
+		r.FirstReplyAfterHandoffAtMS, r.FirstReplyAfterHandoffAgent = c.find(hs[0].at+1, refIs("agent"))
 	}
 	r.FirstReplyAnyMS = refDuration(r.FirstCustomerAtMS, r.FirstReplyAnyAtMS)
 	r.FirstReplyHumanMS = refDuration(r.FirstCustomerAtMS, r.FirstReplyHumanAtMS)
@@ -284,7 +288,7 @@ func (c *refCycle) moveCounts(r *Cycle) {
 	}
 	hs := c.handoffs()
 	for _, h := range hs {
-		human := slices.ContainsFunc(c.live()[:h.at], refIs("agent"))
+		human := slices.ContainsFunc(c.live()[:h.at+1], refIs("agent"))
 		if byBot == 0 && (h.by == By(event.ActorBot) || h.by == ByRule && !human) {
 			byBot = c.all[h.at].at
 		}

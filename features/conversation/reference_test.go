@@ -16,7 +16,8 @@ type refEvent struct {
 	at     int64 // clamped to the clock
 	offset int64
 	cust   string
-	dec    *Decided // nil: no decision
+	dec    *Decided // on a customer message, nil: none
+	forced bool     // a rule forced an escalation
 }
 
 type refFacts struct {
@@ -281,13 +282,13 @@ func (c *refCycle) handoffs() []refHandoff {
 	var hs []refHandoff
 	pending, transfer := false, false
 	for i, e := range c.live() {
-		h := refHandoff{at: i, pending: pending}
 		isTransfer := false
-		switch {
-		case refSide(e) == "agent":
+		if refSide(e) == "agent" {
 			pending = false
-			continue
-		case e.dec != nil && e.dec.Escalate:
+		}
+		h := refHandoff{at: i, pending: pending}
+		switch {
+		case e.forced && e.ev.Type != event.TypeEscalate && e.ev.Type != event.TypeTransfer && i != c.end:
 			h.by = ByRule
 		case e.ev.Type == event.TypeEscalate:
 			h.by = By(e.ev.Actor.Kind)
@@ -322,26 +323,26 @@ func (c *refCycle) waits(human bool) []refWait {
 		return nil
 	}
 	for i, e := range c.live() {
-		if refSide(e) == "customer" || hand[i] {
+		start := func() {
 			if running() == nil {
 				ws = append(ws, refWait{from: i, to: -1, n: uint32(len(ws) + 1)})
 			}
-			if hand[i] {
-				running().held = true
+		}
+		if refSide(e) == "customer" {
+			start()
+		} else if w := running(); w != nil {
+			switch {
+			case refSide(e) == "agent":
+				w.to, w.by = i, EndedByAgent
+			case refReply(e) && !human && !w.held:
+				w.to, w.by = i, EndedByBot
+			case i == c.end:
+				w.to, w.by = i, EndedByClose
 			}
-			continue
 		}
-		w := running()
-		if w == nil {
-			continue
-		}
-		switch {
-		case refSide(e) == "agent":
-			w.to, w.by = i, EndedByAgent
-		case refReply(e) && !human && !w.held:
-			w.to, w.by = i, EndedByBot
-		case i == c.end:
-			w.to, w.by = i, EndedByClose
+		if hand[i] {
+			start()
+			running().held = true
 		}
 	}
 	return ws

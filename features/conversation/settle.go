@@ -13,7 +13,7 @@ func (t *Table) Settle(d *Decided) {
 	if c.how == nothing {
 		return
 	}
-	if d != nil && c.decide && c.how != amended {
+	if d != nil && c.how != amended {
 		t.decide(d)
 	}
 	switch c.how {
@@ -27,9 +27,16 @@ func (t *Table) Settle(d *Decided) {
 	t.commit()
 }
 
+// decide writes d into the entry. On what is no customer message only a forced escalation counts.
 func (t *Table) decide(d *Decided) {
 	e := &t.cur.entry
 	w := &t.words
+	if d.Escalate {
+		e.head |= flagForced
+	}
+	if !t.cur.decide {
+		return
+	}
 	e.arg = t.tuples.number(tuple{
 		decisionLabel:   w.numberString(d.Label),
 		decisionVariant: w.numberString(d.Variant),
@@ -38,9 +45,6 @@ func (t *Table) decide(d *Decided) {
 	if d.Executed {
 		e.head |= flagExecuted
 	}
-	if d.Escalate {
-		e.head |= flagForced
-	}
 }
 
 // settleLast: Arrive has made the step but for the decision.
@@ -48,6 +52,8 @@ func (t *Table) settleLast() {
 	c := &t.cur
 	if c.decide {
 		t.machine.decided(&c.now, &c.entry, &t.after)
+	} else {
+		t.machine.forced(&c.now, &c.entry, &t.after)
 	}
 	t.machine.provisional(&c.now, &t.after)
 	c.old.insert(c.old.n, &c.entry, c.seq)

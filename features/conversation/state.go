@@ -6,38 +6,39 @@ import "usher/pipeline/event"
 // goes out. Instants are ms, 0 = has not come; words and tuples by number. Wide fields lie first, so
 // that comparing two is one pass over memory.
 type cycle struct {
-	offset, prev                               int64
-	openedAt, closedAt                         int64
-	waitSince, humanSince                      int64
-	firstCustomerAt                            int64
-	firstAnyAt, firstHumanAt, firstAfterAt     int64
-	requesterWait, requesterWaitAt, paused     int64
-	toClose, toOutcome                         int64
-	firstHandoffAt, firstEscalatedAt           int64
-	escalatedByBotAt, botCycleAt               int64
-	reassignedAt, flowedOutAt                  int64
-	judgedAt, abandonedAt                      int64
-	contactAt, askedAt, askedReplyAt           int64
-	outcomeAt, csatAt, csatFirstAt, voidAt     int64
-	handle, active                             int64
-	ordinal                                    uint32
-	dims                                       tuple
-	label, variant, team, queue, inbox         uint32 // inbox: of the opening event
-	assignee, replier, closer                  uint32
-	firstAnyAgent, firstHumanAgent             uint32
-	firstAfterAgent                            uint32
-	fromCustomer, fromAgent, fromBot           uint32
-	botReplies, botFallbacks, humanReplies     uint32
-	endedWaits, escalations                    uint32
-	offered, accepted, declined                uint32
-	humanRuns, reassigned                      uint32
-	csat, csatFirst                            uint32 // tuples: see rating
-	voidReason                                 uint32
-	resolution                                 event.Resolution
-	outcome                                    event.OutcomeKind
-	open, judged, missed, dropped              bool
-	moved, contact, disclosed, csatAsked       bool
-	voided, escalatedAny, transferredUp, spare bool
+	offset, prev                           int64
+	openedAt, closedAt                     int64
+	waitSince, humanSince                  int64
+	firstCustomerAt                        int64
+	firstAnyAt, firstHumanAt, firstAfterAt int64
+	requesterWait, requesterWaitAt, paused int64
+	toClose, toOutcome                     int64
+	firstHandoffAt, firstEscalatedAt       int64
+	escalatedByBotAt, botCycleAt           int64
+	reassignedAt, flowedOutAt              int64
+	judgedAt, abandonedAt                  int64
+	contactAt, askedAt, askedReplyAt       int64
+	outcomeAt, csatAt, csatFirstAt, voidAt int64
+	handle, active                         int64
+	ordinal                                uint32
+	dims                                   tuple
+	label, variant, team, queue, inbox     uint32 // inbox: of the opening event
+	assignee, replier, closer              uint32
+	firstAnyAgent, firstHumanAgent         uint32
+	firstAfterAgent                        uint32
+	fromCustomer, fromAgent, fromBot       uint32
+	botReplies, botFallbacks, humanReplies uint32
+	endedWaits, escalations                uint32
+	offered, accepted, declined            uint32
+	humanRuns, reassigned                  uint32
+	csat, csatFirst                        uint32 // tuples: see rating
+	voidReason                             uint32
+	resolution                             event.Resolution
+	outcome                                event.OutcomeKind
+	open, judged, missed, dropped          bool
+	moved, contact, disclosed, csatAsked   bool
+	voided, escalatedAny, transferredUp    bool
+	_                                      bool
 }
 
 // wait is one of the two stamps beside its start, which the cycle shows.

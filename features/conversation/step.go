@@ -39,9 +39,19 @@ func (m *machine) step(s *state, e *entry, out *found) {
 		return
 	}
 	m.note(s, e)
+	m.act(s, e, out)
+	if e.kind() == kindCustomer {
+		m.decided(s, e, out)
+	} else {
+		m.forced(s, e, out)
+	}
+}
+
+// act is what the event itself does, without what a decision on it adds.
+func (m *machine) act(s *state, e *entry, out *found) {
 	switch e.kind() {
 	case kindCustomer:
-		m.customer(s, e, out)
+		m.customer(s, e)
 	case kindStatus:
 		status(s, e)
 	case kindContact:
@@ -180,7 +190,7 @@ func (m *machine) acted(s *state, agent uint32, t int64) {
 }
 
 // customer: a public customer message that is not automated.
-func (m *machine) customer(s *state, e *entry, out *found) {
+func (m *machine) customer(s *state, e *entry) {
 	t := e.time()
 	s.fromCustomer++
 	first(&s.firstCustomerAt, t)
@@ -192,11 +202,10 @@ func (m *machine) customer(s *state, e *entry, out *found) {
 	s.unanswered++
 	s.answered, s.humanSpoke = false, false
 	clearJudged(s)
-	m.decided(s, e, out)
 }
 
-// decided is the last part of a customer message, so that it can follow the rest once the router has
-// spoken.
+// decided is what a decision adds to a customer message: last, so that it can follow the rest once
+// the router has spoken.
 func (m *machine) decided(s *state, e *entry, out *found) {
 	if e.arg != 0 {
 		d := m.tuples.get(e.arg)
@@ -205,7 +214,13 @@ func (m *machine) decided(s *state, e *entry, out *found) {
 			s.queue = d[decisionQueue]
 		}
 	}
-	if e.has(flagForced) {
+	m.forced(s, e, out)
+}
+
+// forced begins the handoff of a rule that fired on e; an escalate or transfer is one already.
+func (m *machine) forced(s *state, e *entry, out *found) {
+	is := e.kind()
+	if e.has(flagForced) && s.open && belongs(s, e) && is != kindEscalate && is != kindTransfer {
 		m.handoff(s, e, ByRule, tuple{}, out)
 	}
 }

@@ -14,9 +14,6 @@ type window struct {
 	byTime  bool                 // an event came without seq: for ever by (time, rank, hash)
 }
 
-// seqLess orders by seq; the offset only makes it total.
-func (w *window) seqLess(a, b int) bool { return w.seqs[a] < w.seqs[b] }
-
 // toTimeOrder sorts the entries by time once, when the first event without a seq comes.
 func (w *window) toTimeOrder() {
 	w.byTime = true
