@@ -218,8 +218,12 @@ func (l *Line) decide(in *Record, r *Result, decided *conversation.Decided) {
 	r.Decision = d
 	r.Executed = d.Band == route.BandAuto && d.Model.Mode == route.Live && !late
 	*decided = conversation.Decided{
-		Label: d.Label, Variant: d.Model.Variant, Queue: d.Route.Queue,
-		Escalate: d.Escalate && !late, Executed: r.Executed,
+		Label: d.Label, Variant: d.Model.Variant, Escalate: d.Escalate && !late, Executed: r.Executed,
+	}
+	if d.Rule.ID != "" {
+		// Without a rule route.queue is only the default's name: it moves no conversation out of
+		// the inbox that it came to.
+		decided.Queue = d.Route.Queue
 	}
 }
 
