@@ -407,7 +407,7 @@ func (c *refCycle) turns(human bool) []Turn {
 		to, final := w.to, true
 		if to < 0 {
 			to, final = c.judgedBy(), false
-			if to < w.from {
+			if to <= w.from {
 				continue
 			}
 		}
