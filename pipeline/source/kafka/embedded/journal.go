@@ -12,7 +12,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-const journalBytesMax = 4 << 20 // then it is rewritten with what is still of use
+const (
+	journalBytesMax = 4 << 20 // then it is rewritten with what is still of use
+	raisingVersion  = 5       // of EndTxn, from which on an end raises the producer's epoch
+)
 
 // offsetsByGroup are the group offsets that a transaction carries: group, topic, partition.
 type offsetsByGroup map[string]map[string]map[int32]stagedOffset
@@ -39,6 +42,8 @@ type journalEntry struct {
 	// PIDsAt is how long kfake's log of producers was before the EndTxn: kfake ends the handling of
 	// one with an entry there, so an entry behind this place says that the end was carried out.
 	PIDsAt int64 `json:"at,omitempty"`
+	// Raises says that the client is of the newer kind (KIP-890): its epoch rises with every end.
+	Raises bool `json:"up,omitempty"`
 }
 
 // producerTxn is what the journal holds of a producer's latest transaction.
@@ -176,9 +181,9 @@ func (j *journal) observe(req kmsg.Request) error {
 	case *kmsg.EndTxnRequest:
 		return j.end(r)
 	case *kmsg.AddPartitionsToTxnRequest:
-		return j.begin(r.ProducerID)
+		return j.begin(r.ProducerID, r.ProducerEpoch)
 	case *kmsg.AddOffsetsToTxnRequest:
-		return j.begin(r.ProducerID)
+		return j.begin(r.ProducerID, r.ProducerEpoch)
 	}
 	return nil
 }
@@ -215,7 +220,8 @@ func (j *journal) end(r *kmsg.EndTxnRequest) error {
 		}
 		return j.write(journalEntry{Kind: kindOver, PID: r.ProducerID, Epoch: t.epoch})
 	}
-	e := journalEntry{Kind: kindCommit, PID: r.ProducerID, Epoch: r.ProducerEpoch}
+	e := journalEntry{Kind: kindCommit, PID: r.ProducerID, Epoch: r.ProducerEpoch,
+		Raises: r.Version >= raisingVersion}
 	if t != nil && t.epoch == r.ProducerEpoch {
 		if t.ending != nil {
 			return nil // the client asks again: what was decided stands
@@ -234,8 +240,8 @@ func (j *journal) end(r *kmsg.EndTxnRequest) error {
 
 // begin is told when a client of the older kind adds to a transaction: the one before it is over.
 // Newer clients raise their epoch instead.
-func (j *journal) begin(pid int64) error {
-	if t := j.txns[pid]; t != nil && t.ending != nil {
+func (j *journal) begin(pid int64, epoch int16) error {
+	if t := j.txns[pid]; t != nil && t.epoch == epoch && t.ending != nil {
 		return j.write(journalEntry{Kind: kindOver, PID: pid, Epoch: t.epoch})
 	}
 	return nil

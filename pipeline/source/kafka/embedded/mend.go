@@ -89,11 +89,15 @@ func mend(dir, journalPath string, now time.Time, log *slog.Logger) (mended, err
 	}
 	w := mender{dir: dir, now: now, parts: parts, producers: producers, txns: txns}
 	for pid, t := range txns {
-		if w.decided(pid, t) {
+		switch {
+		case w.decided(pid, t):
 			m.committed++
-			if err := w.commit(pid, t); err != nil {
-				return m, fmt.Errorf("cannot finish a committed transaction: %w", err)
-			}
+			err = w.commit(pid, t)
+		case w.halfRaised(pid, t):
+			err = w.raise(pid, true)
+		}
+		if err != nil {
+			return m, fmt.Errorf("cannot finish a committed transaction: %w", err)
 		}
 	}
 	if err := w.tellEnds(); err != nil {
@@ -239,6 +243,12 @@ func (w *mender) raise(pid int64, committed bool) error {
 	p.told = true
 	return appendFrames(filepath.Join(w.dir, pidsFile), pidEntry{Type: "init", PID: pid, Epoch: p.epoch,
 		TxID: p.txid, Timeout: p.timeout, Commit: &committed})
+}
+
+// halfRaised tells whether a transaction was ended, but the entry that raises the epoch is missing.
+func (w *mender) halfRaised(pid int64, t *producerTxn) bool {
+	p := w.producers[pid]
+	return t.ending != nil && t.ending.Raises && p != nil && p.epoch == t.epoch && p.lastAt >= t.ending.PIDsAt
 }
 
 // tellEnds writes how the last transaction of a producer ended where the log does not tell.

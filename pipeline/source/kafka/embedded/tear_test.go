@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 )
 
 // files is a data directory in memory.
@@ -156,9 +157,10 @@ func openIn(t *testing.T, dir string) *server {
 	return b
 }
 
-func txnClient(t *testing.T, addr string) *kgo.Client {
+func txnClient(t *testing.T, addr string, more ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	cl, err := kgo.NewClient(clientOpts(addr, kgo.TransactionalID("t"), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	cl, err := kgo.NewClient(append(clientOpts(addr, kgo.TransactionalID("t"),
+		kgo.RecordPartitioner(kgo.ManualPartitioner())), more...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,6 +198,19 @@ func commitOffset(t *testing.T, cl *kgo.Client, offset int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if code := stageOffset(t, cl, id, epoch, offset); code != 0 {
+		t.Fatalf("TxnOffsetCommit: code %d", code)
+	}
+}
+
+// stageOffset commits an offset of every partition of the input within a transaction.
+func stageOffset(t *testing.T, cl *kgo.Client, id int64, epoch int16, offset int64) (code int16) {
+	t.Helper()
+	add := kmsg.NewPtrAddOffsetsToTxnRequest() // newer clients leave it out
+	add.TransactionalID, add.Group, add.ProducerID, add.ProducerEpoch = "t", "g", id, epoch
+	if resp, err := add.RequestWith(t.Context(), cl); err != nil || resp.ErrorCode != 0 {
+		return resp.ErrorCode
+	}
 	topics, err := kadm.NewClient(cl).ListTopics(t.Context(), "in")
 	if err != nil {
 		t.Fatal(err)
@@ -216,11 +231,10 @@ func commitOffset(t *testing.T, cl *kgo.Client, offset int64) {
 	}
 	for _, rt := range resp.Topics {
 		for _, rp := range rt.Partitions {
-			if rp.ErrorCode != 0 {
-				t.Fatalf("TxnOffsetCommit: code %d", rp.ErrorCode)
-			}
+			code = max(code, rp.ErrorCode)
 		}
 	}
+	return code
 }
 
 // TestTornAnywhere stops the broker between any two writes of a transaction, and in the middle of
@@ -327,6 +341,9 @@ func (s scene) lateEnd(t *testing.T, b *server, committed bool) {
 		t.Fatal(err)
 	}
 	defer cl.Close()
+	if code := stageOffset(t, cl, s.pid, s.epoch, 99); code == 0 {
+		t.Error("a client could go on with a transaction that a kill had ended")
+	}
 	req := kmsg.NewPtrEndTxnRequest()
 	req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Commit = "t", s.pid, s.epoch, true
 	resp, err := req.RequestWith(t.Context(), cl)
@@ -368,5 +385,41 @@ func visible(t *testing.T, b *server, want []string, offset int64, when string) 
 	})
 	if n != 4 {
 		t.Errorf("%s: %d offsets, want 4", when, n)
+	}
+}
+
+// A client of the older kind keeps its epoch over many transactions: what one of them was to do must
+// not be done again, nor be taken for the end of the next.
+func TestOldClientKilledBetweenTransactions(t *testing.T) {
+	dir := t.TempDir()
+	b := openIn(t, dir)
+	addr := b.gate.Addr().String()
+	if err := ensureTopics(t.Context(), addr, testTopics); err != nil {
+		t.Fatal(err)
+	}
+	cl := txnClient(t, addr, kgo.MaxVersions(kversion.V3_6_0()))
+	defer cl.Close()
+	want := transact(t, cl, "first", 11, true)
+	moved := kadm.Offsets{}
+	for p := range int32(4) {
+		moved.AddOffset("in", p, 33, -1)
+	}
+	if err := kadm.NewClient(cl).CommitAllOffsets(t.Context(), "g", moved); err != nil {
+		t.Fatal(err)
+	}
+	between := readFiles(t, dir)
+	transact(t, cl, "second", 44, false)
+	during := readFiles(t, dir)
+	if err := b.close(); err != nil {
+		t.Fatal(err)
+	}
+	for when, state := range map[string]files{"between transactions": between, "in the second": during} {
+		again := t.TempDir()
+		state.write(t, again)
+		b := openIn(t, again)
+		visible(t, b, append([]string{}, want...), 33, when)
+		if err := b.close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
