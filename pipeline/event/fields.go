@@ -78,6 +78,17 @@ func (d *Decoder) text(bit uint, field string, v *fastjson.Value) []byte {
 
 // id takes a name: at most IDBytesMax bytes of clean UTF-8.
 func (d *Decoder) id(bit uint, field string, v *fastjson.Value) []byte {
+	if v.Type() == fastjson.TypeString && d.seen&(1<<bit) == 0 && !d.escapes && !d.replaced {
+		if s, _ := v.StringBytes(); uint(len(s)-1) < IDBytesMax { // nearly always
+			d.seen |= 1 << bit
+			return s
+		}
+	}
+	return d.idChecked(bit, field, v)
+}
+
+// idChecked is id in a record whose strings need a look, and for whatever is wrong.
+func (d *Decoder) idChecked(bit uint, field string, v *fastjson.Value) []byte {
 	if !d.once(bit, field) {
 		return nil
 	}
