@@ -198,7 +198,7 @@ func TestForeignFeatures(t *testing.T) {
 	v.Text, v.Square = len(v.Keys), len(v.Keys)
 	out := model.NewScores()
 	model.Score(&v, out)
-	if known := model.accumulate(&v, out.sums); known != 0 {
+	if known := model.accumulate(&v, out); known != 0 {
 		t.Errorf("%d of 200000 foreign features were taken for known ones", known)
 	}
 	model.Score(&features.Vector{}, out)
@@ -207,6 +207,47 @@ func TestForeignFeatures(t *testing.T) {
 		for c, p := range out.Heads[i].Probs {
 			if math.Abs(p-want[c]) > 0.5001/scoreSteps || out.KnownShare != 0 {
 				t.Errorf("no features: %v, want %v", out.Heads[i].Probs, want)
+			}
+		}
+	}
+}
+
+// TestSums: every way of adding rows gives the plain sums, also when lanes spill often.
+func TestSums(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 9))
+	for _, stride := range []int{1, 2, 3, 4, 5, 7, 8, 12, 16, 20, 80, 152} {
+		h := HeadMeta{Name: "h", Kind: Softmax, Scale: 0.01, Temperature: 1, Bias: []float64{0},
+			Labels: []string{"a"}}
+		m := &made{meta: Meta{Name: "m", Version: "1", Features: features.Default(1), Stride: stride,
+			Heads: []HeadMeta{h}}}
+		for range 300 {
+			m.keys = append(m.keys, rng.Uint64())
+			for range stride {
+				m.weights = append(m.weights, [...]int8{-128, -127, 127, 0, int8(rng.IntN(256) - 128)}[rng.IntN(5)])
+			}
+		}
+		file, err := Encode(m.meta, m.keys, m.weights)
+		if err != nil {
+			t.Fatal(err)
+		}
+		model := load(t, file)
+		out := model.NewScores()
+		for _, most := range []int{1, 2, 15} {
+			var v features.Vector
+			want := make([]int32, stride)
+			for range rng.IntN(3000) {
+				row, count := rng.IntN(300), 1+rng.IntN(most)
+				v.Keys, v.Counts = append(v.Keys, m.keys[row]), append(v.Counts, uint8(count))
+				for c := range want {
+					want[c] += int32(m.weights[row*stride+c]) * int32(count)
+				}
+			}
+			v.Text = len(v.Keys)
+			if known := model.accumulate(&v, out); known != v.Text {
+				t.Fatalf("stride %d: %d of %d known", stride, known, v.Text)
+			}
+			if diff := cmp.Diff(want, out.sums); diff != "" {
+				t.Fatalf("stride %d, counts to %d: %s", stride, most, diff)
 			}
 		}
 	}
@@ -436,7 +477,10 @@ func TestNoAllocations(t *testing.T) {
 
 func benchmarkScore(b *testing.B, labels int) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	stride := (labels + 3) / 4 * 4
+	stride := 4
+	if labels > 4 {
+		stride = (labels + 7) / 8 * 8
+	}
 	h := HeadMeta{Name: "h", Kind: Softmax, Scale: 0.01, Temperature: 1, Bias: make([]float64, labels)}
 	for i := range labels {
 		h.Labels = append(h.Labels, fmt.Sprint(i))

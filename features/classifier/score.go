@@ -13,7 +13,9 @@ type Scores struct {
 	Heads      []HeadScores
 	KnownShare float64 // share of the text's features that the model knows, 4 decimals
 
-	sums []int32 // one per column
+	sums  []int32  // one per column
+	lanes []uint64 // four columns each, see sumEights
+	found []found
 }
 
 // HeadScores are the probabilities of one head's labels, rounded to 4 decimals, the index of the
@@ -28,7 +30,8 @@ type HeadScores struct {
 
 // NewScores makes room for the answers of m.
 func (m *Model) NewScores() *Scores {
-	s := &Scores{sums: make([]int32, m.meta.Stride), Heads: make([]HeadScores, len(m.meta.Heads))}
+	s := &Scores{sums: make([]int32, m.meta.Stride), lanes: make([]uint64, m.meta.Stride/8*2),
+		Heads: make([]HeadScores, len(m.meta.Heads))}
 	for i := range m.meta.Heads {
 		n := len(m.meta.Heads[i].Labels)
 		s.Heads[i] = HeadScores{Probs: make([]float64, n), logits: make([]float64, n)}
@@ -41,7 +44,7 @@ const scoreSteps = 10000
 
 // Score computes out from v. The vector must come from an Extractor with m.Features().
 func (m *Model) Score(v *features.Vector, out *Scores) {
-	known := m.accumulate(v, out.sums)
+	known := m.accumulate(v, out)
 	out.KnownShare = 0
 	if v.Text > 0 {
 		out.KnownShare = round4(float64(known) / float64(v.Text))
@@ -59,26 +62,109 @@ func (m *Model) Score(v *features.Vector, out *Scores) {
 // temperature on them.
 func (h *HeadScores) Logits() []float64 { return h.logits }
 
-// accumulate adds the rows of the features that are known and counts those of the text.
-func (m *Model) accumulate(v *features.Vector, sums []int32) (known int) {
-	clear(sums)
-	stride := len(sums)
+// accumulate adds the rows of the features that are known and counts those of the text. It finds
+// all rows first, so that the processor waits for several cache lines at once.
+func (m *Model) accumulate(v *features.Vector, out *Scores) (known int) {
+	out.found = out.found[:0]
 	for i, key := range v.Keys {
-		row := m.row(key)
-		if row < 0 {
-			continue
+		if row := m.row(key); row >= 0 {
+			out.found = append(out.found, found{row: uint32(row), count: uint32(v.Counts[i])})
 		}
-		if i < v.Text {
-			known++
-		}
-		weights := m.rows[row*stride : row*stride+stride]
-		// Counts are at most 15 and a text has fewer than 2^18 features: 127·15·2^18 < 2^31.
-		count := int32(v.Counts[i])
-		for c, w := range weights {
-			sums[c] += int32(int8(w)) * count
+		if i == v.Text-1 {
+			known = len(out.found)
 		}
 	}
+	clear(out.sums)
+	switch stride := m.meta.Stride; {
+	case stride == 4:
+		sumFour(m.rows, out)
+	case stride%8 == 0:
+		sumEights(m.rows, stride, out)
+	default:
+		sumPlain(m.rows, stride, out)
+	}
 	return known
+}
+
+// found is a known feature: its row and how often it occurs.
+type found struct{ row, count uint32 }
+
+// sumPlain is for the strides that no trainer writes. Counts are at most 15 and a text has at most
+// 2^18 features: 127·15·2^18 < 2^31.
+func sumPlain(rows []byte, stride int, out *Scores) {
+	for _, f := range out.found {
+		at := int(f.row) * stride
+		for c, w := range rows[at : at+stride] {
+			out.sums[c] += int32(int8(w)) * int32(f.count)
+		}
+	}
+}
+
+// The sums below hold four 16-bit lanes in a uint64. Weights are taken as w + 128, 0 to 255, so that
+// no lane borrows from its neighbour; after occurrences of at most laneRoom the lanes are spilled
+// into 32 bits, and what was added too much is taken off again.
+const (
+	flip     = 0x8080808080808080 // w + 128, for eight weights at once
+	lanes    = 0x00ff00ff00ff00ff // every other byte
+	laneRoom = 65535 / 255
+)
+
+// sumFour is for rows of four columns: up to four labels.
+func sumFour(rows []byte, out *Scores) {
+	var acc uint64
+	var used uint32
+	for _, f := range out.found {
+		if used+f.count > laneRoom {
+			spillFour(acc, used, out.sums)
+			acc, used = 0, 0
+		}
+		used += f.count
+		x := uint64(binary.LittleEndian.Uint32(rows[int(f.row)*4:]) ^ flip&0xffffffff)
+		acc += (x&0x00ff00ff | x>>8&0x00ff00ff<<32) * uint64(f.count)
+	}
+	spillFour(acc, used, out.sums)
+}
+
+// spillFour adds the lanes, which hold the columns 0, 2, 1, 3.
+func spillFour(acc uint64, used uint32, sums []int32) {
+	for c, shift := range [4]int{0, 32, 16, 48} {
+		sums[c] += int32(acc>>shift&0xffff) - int32(128*used)
+	}
+}
+
+// sumEights is for rows of a multiple of eight columns.
+func sumEights(rows []byte, stride int, out *Scores) {
+	acc := out.lanes
+	clear(acc)
+	var used uint32
+	for _, f := range out.found {
+		if used+f.count > laneRoom {
+			spillEights(acc, used, out.sums)
+			used = 0
+		}
+		used += f.count
+		n := uint64(f.count)
+		row := rows[int(f.row)*stride : int(f.row)*stride+stride]
+		for j := 0; j+2 <= len(acc) && len(row) >= 8; j += 2 {
+			x := binary.LittleEndian.Uint64(row) ^ flip
+			acc[j] += x & lanes * n
+			acc[j+1] += x >> 8 & lanes * n
+			row = row[8:]
+		}
+	}
+	spillEights(acc, used, out.sums)
+}
+
+// spillEights adds the lanes to the sums and empties them: acc[2j] holds the columns 0, 2, 4, 6 of
+// the j-th eight, acc[2j+1] the others.
+func spillEights(acc []uint64, used uint32, sums []int32) {
+	for i, lane := range acc {
+		at := i/2*8 + i%2
+		for c := range 4 {
+			sums[at+2*c] += int32(lane>>(16*c)&0xffff) - int32(128*used)
+		}
+	}
+	clear(acc)
 }
 
 // row finds a feature's row, or −1. A foreign feature is taken for a known one only if its

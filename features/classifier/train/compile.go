@@ -10,8 +10,13 @@ import (
 	"usher/features/classifier/corpus"
 )
 
-// laneColumns: rows are padded to a multiple of this many columns.
-const laneColumns = 4
+// strideOf pads rows to what the scorer adds fastest: four columns, or a multiple of eight.
+func strideOf(labels int) int {
+	if labels <= 4 {
+		return 4
+	}
+	return (labels + 7) / 8 * 8
+}
 
 // int8Max is the largest weight of a compiled row.
 const int8Max = 127
@@ -23,7 +28,7 @@ func compile(cfg *Config, keys []uint64, w *weights, p *parts, report *Report) (
 	centre(w)
 	rows := prune(w, cfg.MaxRows)
 	scale := scaleOf(w)
-	stride := (len(labels) + laneColumns - 1) / laneColumns * laneColumns
+	stride := strideOf(len(labels))
 	var kept []uint64
 	var out []int8
 	line := make([]int8, stride)
