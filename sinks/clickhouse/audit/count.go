@@ -10,6 +10,12 @@ import (
 	"usher/sinks/clickhouse/schema"
 )
 
+// span is a run of offsets of one partition, as conditions on a table take it.
+type span struct {
+	at       string // on the partition
+	from, to int64  // to is exclusive
+}
+
 // countInput holds the offsets of an input partition to events, dead letters and gaps.
 func countInput(
 	ctx context.Context, conn driver.Conn, row *schema.AuditRow, from, to int64,
@@ -81,7 +87,7 @@ func countRows(
 			row.Duplicated += doubled
 		}
 	}
-	return countManifest(ctx, conn, row, at, from, to)
+	return countManifest(ctx, conn, row, span{at, from, to})
 }
 
 // tableQuery counts one table: per range that begins in [from, to), the rows expected, stored and
@@ -120,20 +126,20 @@ FROM (
 // countManifest finds manifest rows that are missing or doubled. Each says how many its range has;
 // offsets that no range covers, and yet have rows, were covered by a range whose rows are all lost.
 func countManifest(
-	ctx context.Context, conn driver.Conn, row *schema.AuditRow, at string, from, to int64,
+	ctx context.Context, conn driver.Conn, row *schema.AuditRow, in span,
 ) error {
 	var missing, doubled uint64
 	err := conn.QueryRow(ctx, fmt.Sprintf("SELECT toUInt64(sum(if(want > have, want - have, 0))), "+
 		"toUInt64(sum(n - have)) "+
 		"FROM (SELECT max(tables) AS want, uniqExact(`table`) AS have, count() AS n "+
 		"FROM delivery_manifest WHERE %s AND `from` >= %d AND `from` < %d GROUP BY `from`)",
-		at, from, to)).Scan(&missing, &doubled)
+		in.at, in.from, in.to)).Scan(&missing, &doubled)
 	if err != nil {
 		return fmt.Errorf("cannot count delivery_manifest: %w", err)
 	}
 	row.Missing += missing
 	row.Duplicated += doubled
-	holes, err := uncovered(ctx, conn, at, from, to)
+	holes, err := uncovered(ctx, conn, in)
 	if err != nil {
 		return err
 	}
@@ -144,7 +150,7 @@ func countManifest(
 			}
 			var found uint64
 			err := conn.QueryRow(ctx, fmt.Sprintf("SELECT count() FROM (SELECT 1 FROM %s WHERE %s "+
-				"AND _offset >= %d AND _offset < %d LIMIT 1)", t.Name, at, h[0], h[1])).Scan(&found)
+				"AND _offset >= %d AND _offset < %d LIMIT 1)", t.Name, in.at, h[0], h[1])).Scan(&found)
 			if err != nil {
 				return fmt.Errorf("cannot look into %s between ranges: %w", t.Name, err)
 			}
@@ -158,17 +164,15 @@ func countManifest(
 // hole.
 const holesMax = 1000
 
-// uncovered are the runs of offsets in [from, to) that no range of the manifest covers. Ranges of
+// uncovered are the runs of offsets of in that no range of the manifest covers. Ranges of
 // control records only have no manifest, so most holes hold nothing.
-func uncovered(
-	ctx context.Context, conn driver.Conn, at string, from, to int64,
-) ([][2]int64, error) {
+func uncovered(ctx context.Context, conn driver.Conn, in span) ([][2]int64, error) {
 	found, err := conn.Query(ctx, fmt.Sprintf("SELECT toInt64(before), toInt64(f) FROM ("+
 		"SELECT f, max(t) OVER (ORDER BY f ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS m, "+
 		"if(m = 0, toUInt64(%[2]d), m) AS before FROM ("+
 		"SELECT `from` AS f, max(`to`) AS t FROM delivery_manifest WHERE %[1]s AND `to` > %[2]d AND "+
 		"`from` < %[3]d GROUP BY f UNION ALL SELECT toUInt64(%[3]d), toUInt64(%[3]d))) "+
-		"WHERE f > before ORDER BY f LIMIT %[4]d", at, from, to, holesMax))
+		"WHERE f > before ORDER BY f LIMIT %[4]d", in.at, in.from, in.to, holesMax))
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the ranges of delivery_manifest: %w", err)
 	}
