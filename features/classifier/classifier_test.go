@@ -226,6 +226,9 @@ func TestSums(t *testing.T) {
 				m.weights = append(m.weights, [...]int8{-128, -127, 127, 0, int8(rng.IntN(256) - 128)}[rng.IntN(5)])
 			}
 		}
+		for c := range stride {
+			m.weights[c] = 127 // the first row fills lanes to the brim
+		}
 		file, err := Encode(m.meta, m.keys, m.weights)
 		if err != nil {
 			t.Fatal(err)
@@ -235,8 +238,12 @@ func TestSums(t *testing.T) {
 		for _, most := range []int{1, 2, 15} {
 			var v features.Vector
 			want := make([]int32, stride)
-			for range rng.IntN(3000) {
-				row, count := rng.IntN(300), 1+rng.IntN(most)
+			n := rng.IntN(3000)
+			for i := range 1000 + n {
+				row, count := 0, 1
+				if i >= 1000 {
+					row, count = rng.IntN(300), 1+rng.IntN(most)
+				}
 				v.Keys, v.Counts = append(v.Keys, m.keys[row]), append(v.Counts, uint8(count))
 				for c := range want {
 					want[c] += int32(m.weights[row*stride+c]) * int32(count)
