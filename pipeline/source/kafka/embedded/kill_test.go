@@ -19,6 +19,7 @@ import (
 )
 
 const (
+	parentEnv  = "USHER_TEST_BROKER_PARENT_DIR"    // set in a parent that is to be killed
 	childEnv   = "USHER_TEST_BROKER_DIR"           // set in the child only
 	suicideEnv = "USHER_TEST_BROKER_DIE_IN_ENDTXN" // the child kills itself while a transaction ends
 
@@ -30,6 +31,9 @@ var testTopics = []Topic{{Name: "in", Partitions: 4}, {Name: "out", Partitions: 
 
 // The child of the tests is the test binary itself.
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(parentEnv); dir != "" {
+		runParent(dir)
+	}
 	dir := os.Getenv(childEnv)
 	if dir == "" {
 		os.Exit(m.Run())
@@ -43,6 +47,23 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+// runParent owns a broker until it is killed.
+func runParent(dir string) {
+	_ = os.Unsetenv(parentEnv)
+	program, err := os.Executable()
+	if err == nil {
+		var b *Broker
+		b, err = Start(context.Background(), StartConfig{DataDir: dir, Command: []string{program},
+			Env: []string{childEnv + "=" + dir}, Stderr: os.Stderr})
+		if err == nil {
+			fmt.Println(b.PID())
+			select {}
+		}
+	}
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
 }
 
 // dieWhileEnding kills this process while the n-th end of a transaction is being handled.
