@@ -16,17 +16,22 @@ const secret = "S3CRET"
 // badRecords is DELIVERY's table of bad input, and every field missing, of the wrong type, too long
 // and out of its set. Values that must not come out again hold the secret.
 func badRecords() []badRecord {
-	return append(badDocuments(), badFields()...)
+	return append(append(badDocuments(), badSchema()...), badFields()...)
 }
 
+// inMessage replaces something in a good message.
+func inMessage(old, new string) string {
+	good := full("message")
+	if !strings.Contains(good, old) {
+		panic("BUG: nothing to replace: " + old)
+	}
+	return strings.Replace(good, old, new, 1)
+}
+
+// badDocuments are no JSON, no object, or beyond a limit.
 func badDocuments() []badRecord {
 	good := full("message")
-	swap := func(old, new string) string {
-		if !strings.Contains(good, old) {
-			panic("BUG: nothing to replace: " + old)
-		}
-		return strings.Replace(good, old, new, 1)
-	}
+	swap := inMessage
 	nest := func(open, close string, n int) string {
 		return swap(`"v":1`, `"v":1,"x":`+strings.Repeat(open, n)+strings.Repeat(close, n))
 	}
@@ -59,6 +64,14 @@ func badDocuments() []badRecord {
 		{"objects too deep", nest(`{"a":`, `}`, 64), []Code{TooDeep, JSONSyntax}},
 		{"arrays too deep", nest(`[`, `]`, 64), one(TooDeep)},
 		{"very deep", strings.Repeat("[", 100_000), one(TooDeep)},
+	}
+}
+
+// badSchema are well-formed documents that break a rule of the schema.
+func badSchema() []badRecord {
+	swap := inMessage
+	one := func(c Code) []Code { return []Code{c} }
+	return []badRecord{
 		{"v twice", swap(`"v":1`, `"v":1,"v":1`), one(DupKey)},
 		{"id twice", swap(`"id":"e-1"`, `"id":"e-1","id":"`+secret+`"`), one(DupKey)},
 		{"id null and there", swap(`"id":"e-1"`, `"id":null,"id":"e-1"`), one(DupKey)},

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -217,7 +218,7 @@ func TestNothingLeaks(t *testing.T) {
 	for name := range payloads {
 		values = append(values, []byte(full(name)))
 	}
-	for _, bad := range badDocuments() {
+	for _, bad := range append(badDocuments(), badSchema()...) {
 		if len(bad.value) < keepBytesMax {
 			values = append(values, []byte(bad.value))
 		}
@@ -285,6 +286,21 @@ func TestBigRecordIsForgotten(t *testing.T) {
 	}
 	if string(ev.Message.Text) != text {
 		t.Error("the dropped parser's bytes were overwritten")
+	}
+}
+
+// TestBadRecordIsCheap: a long bad record does not make hundreds of megabytes of error text.
+func TestBadRecordIsCheap(t *testing.T) {
+	value := []byte(strings.Repeat(`{"a":`, 63) + "t" + strings.Repeat("x", RecordBytesMax/2))
+	d := NewDecoder(Limits{})
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if rej := d.Decode(value, testEnvelope, new(Event)); code(rej) != JSONSyntax {
+		t.Fatal(rej)
+	}
+	runtime.ReadMemStats(&after)
+	if used := after.TotalAlloc - before.TotalAlloc; used > 8*RecordBytesMax {
+		t.Errorf("%d bytes allocated", used)
 	}
 }
 
