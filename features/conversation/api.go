@@ -16,7 +16,7 @@ type Key [16]byte
 type Config struct {
 	MaxConversations     int                 // 0 = DefaultMaxConversations
 	InitialConversations int                 // 0 = grow from small
-	IdleCapMS            int64               // active handling: longest gap that counts; 0 = 5 minutes
+	IdleCapMS            int64               // longest gap of active handling; 0 = 5 minutes
 	Roles                map[string][]string // per tenant, lowest first; "default" for all others
 }
 

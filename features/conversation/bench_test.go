@@ -27,8 +27,8 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// mix is a lifelike stream: conversations with a customer, a bot and an agent in turn, each event at
-// its time, all conversations interleaved.
+// mix is a lifelike stream: conversations with a customer, a bot and an agent in turn, each event
+// at its time, all conversations interleaved.
 type mix struct {
 	conversations int
 	ids           [][]byte
@@ -43,7 +43,8 @@ type mix struct {
 }
 
 func newMix(conversations int) *mix {
-	m := &mix{conversations: conversations, r: rand.New(rand.NewPCG(1, 2)), step: make([]uint8, conversations)}
+	m := &mix{conversations: conversations, r: rand.New(rand.NewPCG(1, 2))}
+	m.step = make([]uint8, conversations)
 	for i := range conversations {
 		m.ids = append(m.ids, fmt.Appendf(nil, "conversation-%07d", i))
 		m.customers = append(m.customers, fmt.Appendf(nil, "k%016x", m.r.Uint64()))
@@ -56,7 +57,7 @@ func newMix(conversations int) *mix {
 }
 
 var (
-	mixAgents  = [][]byte{[]byte("agent-1"), []byte("agent-2"), []byte("agent-3"), []byte("agent-4")}
+	mixAgents  = [][]byte{[]byte("agent-1"), []byte("agent-2"), []byte("agent-3")}
 	mixTenant  = []byte("salon7")
 	mixChannel = []byte("whatsapp")
 	mixLang    = []byte("lv")
@@ -81,11 +82,11 @@ func (m *mix) next(behind int64) *Input {
 	case 7:
 		m.ev.Type, m.ev.Actor.Kind = event.TypeClose, event.ActorAgent
 	default:
-		m.ev.Actor = event.Actor{Kind: event.ActorAgent, ID: mixAgents[c%4]}
+		m.ev.Actor = event.Actor{Kind: event.ActorAgent, ID: mixAgents[c%3]}
 	}
 	m.step[c]++
-	m.in = Input{Key: m.keys[c], Event: &m.ev, ConversationID: m.ids[c], CustomerKey: m.customers[c],
-		Offset: m.n, NowMS: 1 << 41}
+	m.in = Input{Key: m.keys[c], Event: &m.ev, ConversationID: m.ids[c],
+		CustomerKey: m.customers[c], Offset: m.n, NowMS: 1 << 41}
 	return &m.in
 }
 

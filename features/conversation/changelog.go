@@ -129,10 +129,10 @@ var subsMax = [kindCount]uint8{
 func plausible(w *window, s *state) bool {
 	for i := range w.entries[:w.n] {
 		e := &w.entries[i]
-		if e.sub() > subsMax[e.kind()] || e.head&0xffff&^flagKnown != 0 || e.by() > event.ActorSystem {
+		if e.sub() > subsMax[e.kind()] || e.by() > event.ActorSystem {
 			return false
 		}
-		if !w.byTime && !e.has(flagSeq) {
+		if e.head&0xffff&^flagKnown != 0 || !w.byTime && !e.has(flagSeq) {
 			return false
 		}
 		if i == 0 {

@@ -4,7 +4,7 @@ import "usher/pipeline/event"
 
 // Which of a tuple's six are words.
 const (
-	dimsWords     = 1<<dimChannel | 1<<dimLang | 1<<dimRegion | 1<<dimInbox | 1<<dimSource | 1<<dimCustomer
+	dimsWords     = 1<<6 - 1
 	targetWords   = 1<<toAgent | 1<<toTeam | 1<<toQueue | 1<<moveReason | 1<<fromQueue
 	actorWords    = 1<<actorID | 1<<actorTeam
 	decisionWords = 1<<decisionLabel | 1<<decisionVariant | 1<<decisionQueue

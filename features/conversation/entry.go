@@ -159,8 +159,8 @@ var plainKinds = [event.TypeVoid + 2]kind{
 	event.TypeVoid:            kindVoid + 1,
 }
 
-// classifyMessage: a bot_answer is a bot's whoever sent it; an echo (sent from the vendor's own app)
-// is a person's, whatever the connector called its actor, unless it is the customer's.
+// classifyMessage: a bot_answer is a bot's whoever sent it; an echo (sent from the vendor's own
+// app) is a person's, whatever the connector called its actor, unless it is the customer's.
 func classifyMessage(ev *event.Event) kind {
 	who := ev.Actor.Kind
 	if ev.Type == event.TypeBotAnswer {

@@ -9,7 +9,7 @@ type Dims struct {
 	Tenant, ConversationID               string
 	Channel, Lang, Region, Inbox, Source string
 	CustomerKey                          string // pseudonym, empty when never sent
-	Team, Queue, AgentID                 string // AgentID: actor that ended the fact (no customer), else the assignee
+	Team, Queue, AgentID                 string // AgentID ended the fact, else the assignee
 	Label, Variant                       string // of the last decided customer message of the cycle
 }
 
@@ -64,7 +64,7 @@ type Turn struct {
 	Sign           int8
 }
 
-// Escalation is one row of escalations. Its identity is SinceOffset, the offset of the escalate,
+// Escalation is one row of escalations. Its identity is SinceOffset: the offset of the escalate,
 // the bot's transfer or the message on which a rule forced it. 0 = an instant that has not come.
 type Escalation struct {
 	Dims
@@ -76,7 +76,7 @@ type Escalation struct {
 	OfferedAtMS, AcceptedAtMS, DeclinedAtMS int64
 	HumanReplyAtMS                          int64
 	By                                      By
-	PendingAlready                          bool // came while another was unanswered: no handoff wait of its own
+	PendingAlready                          bool // another was unanswered: no wait of its own
 	Reason, Intent                          string
 	FromQueue, ToQueue, ToTeam, ToAgent     string
 	Revision                                uint32
@@ -101,7 +101,7 @@ type Correction struct {
 	SrcOffset   int64
 	Cycle       uint32
 	CycleOffset int64
-	KPI         string     // first_reply_any, next_reply, first_reply_human, next_reply_human, escalation, void
+	KPI         string     // first_reply_any, next_reply, the same …_human, escalation, void
 	Cause       event.Type // of the event that corrected it
 	AtMS        int64      // its time
 	Revision    uint32
@@ -152,7 +152,7 @@ type Cycle struct {
 	Reassigned           uint32
 	ReassignedAtMS       int64 // first
 	Assigned             bool  // an assign, transfer or escalate came
-	FlowedOut            bool  // transfer by a person or the system to another queue before a human reply
+	FlowedOut            bool  // by a person or the system, before a human reply
 	FlowedOutAtMS        int64
 	Resolution           event.Resolution // decided when absent; ResolutionNone while open
 	Judged               bool
@@ -166,7 +166,7 @@ type Cycle struct {
 	AIDisclosed          bool              // on one of the bot's replies
 	AskedHumanAtMS       int64             // first escalate with reason asked_human
 	AskedHumanReplyAtMS  int64             // first human reply after it
-	Outcome              event.OutcomeKind // the first that converts, else the first of another kind
+	Outcome              event.OutcomeKind // first that converts, else first of all
 	OutcomeAtMS          int64
 	MessagesToOutcome    int64 // −1: none
 	CSATAsked            bool

@@ -110,7 +110,8 @@ func rating(score, scale float64) tuple {
 	}
 	a, b := math.Float64bits(score), math.Float64bits(scale)
 	return tuple{
-		scoreHigh: uint32(a >> 32), scoreLow: uint32(a), scaleHigh: uint32(b >> 32), scaleLow: uint32(b),
+		scoreHigh: uint32(a >> 32), scoreLow: uint32(a),
+		scaleHigh: uint32(b >> 32), scaleLow: uint32(b),
 	}
 }
 

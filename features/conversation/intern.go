@@ -163,8 +163,8 @@ func (t *tuples) bytes() int64 {
 	return t.slab.chunkCount()*int64(unsafe.Sizeof(tuple{})) + t.index.bytes()
 }
 
-// dimsCache finds the tuple of an event's dimensions by a 128-bit hash of their bytes, keyed anew in
-// every process: two places in memory instead of two for each name and two for the tuple, which a
+// dimsCache finds the tuple of an event's dimensions by a 128-bit hash of their bytes, keyed anew
+// in every process: two places in memory instead of two for each name and two for the tuple, which a
 // customer's key makes cold for every conversation.
 type dimsCache struct {
 	seeds [2]maphash.Seed
@@ -207,7 +207,7 @@ func (d *dimsCache) number(w *words, t *tuples, fields *[6][]byte) uint32 {
 		v[i] = w.number(f)
 	}
 	id := t.number(v)
-	if w.overflows+t.overflows == lost { // what was dropped is not remembered, so it is counted again
+	if w.overflows+t.overflows == lost { // else it is not remembered, and counted again
 		n := d.seals.alloc()
 		*d.seals.at(n) = seal{hash: second, id: id, half: uint32(h)}
 		d.index.insert(h, n)

@@ -22,23 +22,23 @@ var kpiNames = [...]string{
 func (t *Table) correct(nt, nh, ne, nv int) {
 	r := &t.rows
 	for _, x := range r.turns[nt:] {
-		if x.sign < 0 && x.fact.final {
-			t.note(x.meta, x.fact.slotDims(), x.fact.cycleOffset, x.fact.ordinal, nextIf(kpiFirstAny, &x.fact))
+		if f := &x.fact; x.sign < 0 && f.final {
+			t.note(x.meta, f.slotDims(), f.cycleOffset, f.ordinal, nextIf(kpiFirstAny, f))
 		}
 	}
 	for _, x := range r.human[nh:] {
-		if x.sign < 0 && x.fact.final {
-			t.note(x.meta, x.fact.slotDims(), x.fact.cycleOffset, x.fact.ordinal, nextIf(kpiFirstHuman, &x.fact))
+		if f := &x.fact; x.sign < 0 && f.final {
+			t.note(x.meta, f.slotDims(), f.cycleOffset, f.ordinal, nextIf(kpiFirstHuman, f))
 		}
 	}
 	for _, x := range r.escs[ne:] {
-		if x.sign < 0 {
-			t.note(x.meta, x.fact.slotDims(), x.fact.cycleOffset, x.fact.ordinal, kpiEscalation)
+		if f := &x.fact; x.sign < 0 {
+			t.note(x.meta, f.slotDims(), f.cycleOffset, f.ordinal, kpiEscalation)
 		}
 	}
 	for _, x := range r.voids[nv:] {
-		if x.sign < 0 {
-			t.note(x.meta, x.fact.slotDims(), x.fact.cycleOffset, x.fact.ordinal, kpiVoid)
+		if f := &x.fact; x.sign < 0 {
+			t.note(x.meta, f.slotDims(), f.cycleOffset, f.ordinal, kpiVoid)
 		}
 	}
 }
@@ -116,7 +116,8 @@ func (t *Table) turnFact(x *signed[turn]) Turn {
 		Dims: t.dimsOf(x.slot, f.slotDims()), SrcOffset: x.offset,
 		Cycle: f.ordinal, CycleOffset: f.cycleOffset, Turn: f.turn,
 		WaitingSinceMS: f.since, EndedAtMS: f.endedAt, WaitMS: f.wait, PausedMS: f.paused,
-		SinceOffset: f.offset, EndedBy: f.endedBy, IsFirst: f.first, Skewed: f.skewed, Final: f.final,
+		SinceOffset: f.offset, EndedBy: f.endedBy,
+		IsFirst: f.first, Skewed: f.skewed, Final: f.final,
 		Revision: x.revision, Sign: x.sign,
 	}
 }
@@ -183,7 +184,8 @@ func (t *Table) cycleFact(x *cycleRow, f *Cycle) {
 	f.WaitingSinceMS, f.WaitingHumanSinceMS = c.waitSince, c.humanSince
 	f.FirstCustomerAtMS = c.firstCustomerAt
 	f.FirstReplyAnyMS, f.FirstReplyAnyAtMS = since(c.firstCustomerAt, c.firstAnyAt), c.firstAnyAt
-	f.FirstReplyHumanMS, f.FirstReplyHumanAtMS = since(c.firstCustomerAt, c.firstHumanAt), c.firstHumanAt
+	f.FirstReplyHumanMS = since(c.firstCustomerAt, c.firstHumanAt)
+	f.FirstReplyHumanAtMS = c.firstHumanAt
 	f.FirstReplyAfterHandoffMS = since(c.firstHandoffAt, c.firstAfterAt)
 	f.FirstReplyAfterHandoffAtMS = c.firstAfterAt
 	f.FirstReplyAnyAgent, f.FirstReplyHumanAgent = w.str(c.firstAnyAgent), w.str(c.firstHumanAgent)

@@ -216,7 +216,10 @@ func TestAgainstTheWholeLog(t *testing.T) {
 	late, dups := 0, 0
 	for seed := range tables {
 		r := rand.New(rand.NewPCG(uint64(seed), 7))
-		p := newPlay(t, r, Config{InitialConversations: seed % 3 * 5000, Roles: map[string][]string{"default": refRoles}})
+		p := newPlay(t, r, Config{
+			InitialConversations: seed % 3 * 5000,
+			Roles:                map[string][]string{"default": refRoles},
+		})
 		var cs []*randomConversation
 		var queues [][]*refEvent
 		for n := range perTable {
@@ -267,15 +270,17 @@ func compareToLog(t *testing.T, p *play, c *randomConversation) {
 	if d := cmp.Diff(want, got, cmp.AllowUnexported(refFacts{})); d != "" {
 		t.Errorf("conversation %s (-whole log +table):\n%s", c.id, d)
 		for i, e := range log {
-			t.Logf("%2d off %d t %d seq %d/%v type %d by %d sub %v/%v/%v msg %+v dec %+v", i, e.offset, e.at%1e9, e.ev.Seq,
-				e.ev.HasSeq, e.ev.Type, e.ev.Actor.Kind, e.ev.Resolution, e.ev.Status.To, string(e.ev.Reason), e.ev.Message.Public, e.dec)
+			t.Logf("%2d offset %d t %d seq %d/%v type %d by %d resolution %d status %d %s public %v %+v",
+				i, e.offset, e.at%1e9, e.ev.Seq, e.ev.HasSeq, e.ev.Type, e.ev.Actor.Kind,
+				e.ev.Resolution, e.ev.Status.To, e.ev.Reason, e.ev.Message.Public, e.dec)
 		}
 	}
 }
 
 func inReferenceWindow(k event.Type) bool {
 	return !slices.Contains([]event.Type{event.Unknown, event.TypeReaction, event.TypeEdit,
-		event.TypeDelete, event.TypeRead, event.TypeFeedback, event.TypeLabel, event.TypeAgentStatus}, k)
+		event.TypeDelete, event.TypeRead, event.TypeFeedback, event.TypeLabel,
+		event.TypeAgentStatus}, k)
 }
 
 // checkRoundTrip: in the same table names have the same numbers, so what is read back must be equal

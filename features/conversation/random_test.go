@@ -30,6 +30,8 @@ var (
 	randomReasons = []string{"no_knowledge", "asked_human", "policy", ""}
 )
 
+var randomSteps = []int64{0, 1, 1000, 60_000, 600_000, 7_200_000, 40 * 86_400_000} // ms
+
 func pick(r *rand.Rand, from ...string) []byte { return []byte(from[r.IntN(len(from))]) }
 
 // newRandomConversation draws up to 60 events. Times grow, often by nothing; with seq on all events
@@ -45,7 +47,7 @@ func newRandomConversation(r *rand.Rand, n int) *randomConversation {
 	now := int64(1_790_000_000_000) + r.Int64N(1e9)
 	seq := r.Int64N(1000) - 500
 	for i := range count {
-		now += []int64{0, 1, 1000, 60_000, 600_000, 7_200_000, 40 * 86_400_000}[min(r.IntN(9), r.IntN(7))]
+		now += randomSteps[min(r.IntN(9), r.IntN(len(randomSteps)))]
 		seq += 1 + r.Int64N(5)
 		e := &refEvent{at: now, ev: randomEvent(r)}
 		if mode != seqNone {
@@ -68,11 +70,11 @@ func newRandomConversation(r *rand.Rand, n int) *randomConversation {
 	return c
 }
 
-// settleSeqs: where only some events carry a seq, it agrees with the order by time, because what has
-// left the window was ordered by what was known then.
+// settleSeqs: where only some events carry a seq, it agrees with the order by time, because what
+// has left the window was ordered by what was known then.
 func (c *randomConversation) settleSeqs(mode int) {
 	if mode == seqAll || mode == seqSome && len(c.log) <= windowLen && len(c.log)%2 == 0 {
-		return // what never leaves the window may disagree: the first event without one turns it over
+		return // what stays in the window may disagree: the first event without turns it over
 	}
 	slices.SortStableFunc(c.log, func(a, b *refEvent) int {
 		x := []*refEvent{a, b}
@@ -150,7 +152,8 @@ func randomPayload(r *rand.Rand, ev *event.Event) {
 		ev.Status.To = event.StatusTo(1 + r.IntN(5))
 	case event.TypeAssign, event.TypeTransfer, event.TypeEscalate:
 		ev.Move.To = event.Party{Agent: pick(r, randomAgents...), Team: pick(r, randomTeams...),
-			Queue: pick(r, randomQueues...), Role: pick(r, "", "", "consultant", "senior", "manager")}
+			Queue: pick(r, randomQueues...),
+			Role:  pick(r, "", "", "consultant", "senior", "manager")}
 		ev.Move.From = event.Party{Queue: pick(r, randomQueues...), Role: pick(r, "", "", "senior")}
 		if ev.Type == event.TypeEscalate {
 			ev.Move.Queue = pick(r, randomQueues...)
@@ -175,7 +178,8 @@ func decisionOn(id []byte) *Decided {
 	h := idHash(id)
 	return &Decided{
 		Label: []string{"deal", "request", "claim", ""}[h%4], Variant: []string{"A", "B"}[h>>4%2],
-		Queue: []string{"front", "auto", ""}[h>>8%3], Executed: h>>16%3 == 0, Escalate: h>>24%7 == 0,
+		Queue: []string{"front", "auto", ""}[h>>8%3], Executed: h>>16%3 == 0,
+		Escalate: h>>24%7 == 0,
 	}
 }
 

@@ -1,6 +1,7 @@
 package conversation
 
 import (
+	"cmp"
 	"slices"
 
 	"usher/pipeline/event"
@@ -171,7 +172,8 @@ func (c *refCycle) replies(r *Cycle) {
 	}
 	if hs := c.handoffs(); len(hs) > 0 {
 		r.FirstHandoffAtMS = c.all[hs[0].at].at
-		r.FirstReplyAfterHandoffAtMS, r.FirstReplyAfterHandoffAgent = c.find(hs[0].at+1, refIs("agent"))
+		at, who := c.find(hs[0].at+1, refIs("agent"))
+		r.FirstReplyAfterHandoffAtMS, r.FirstReplyAfterHandoffAgent = at, who
 	}
 	r.FirstReplyAnyMS = refDuration(r.FirstCustomerAtMS, r.FirstReplyAnyAtMS)
 	r.FirstReplyHumanMS = refDuration(r.FirstCustomerAtMS, r.FirstReplyHumanAtMS)
@@ -236,6 +238,13 @@ func (c *refCycle) messageCounts(r *Cycle) {
 	}
 }
 
+// toAnother says whether the assign or transfer at i names another agent than the one before.
+func (c *refCycle) toAnother(i int, replier string) bool {
+	had, e := cmp.Or(c.assignee(i-1), replier), c.all[i]
+	agent := string(e.ev.Move.To.Agent)
+	return e.ev.Type != event.TypeEscalate && agent != "" && had != "" && had != agent
+}
+
 func (c *refCycle) moveCounts(r *Cycle) {
 	var up, byBot int64
 	role, humans := -1, 0
@@ -273,17 +282,9 @@ func (c *refCycle) moveCounts(r *Cycle) {
 			queue != before && humans == 0 && r.FlowedOutAtMS == 0 {
 			r.FlowedOut, r.FlowedOutAtMS = true, e.at
 		}
-		if agent := string(e.ev.Move.To.Agent); agent != "" && humans > 0 && e.ev.Type != event.TypeEscalate {
-			had := c.assignee(i - 1)
-			if had == "" {
-				had = replier
-			}
-			if had != "" && had != agent {
-				r.Reassigned++
-				if r.ReassignedAtMS == 0 {
-					r.ReassignedAtMS = e.at
-				}
-			}
+		if humans > 0 && c.toAnother(i, replier) {
+			r.Reassigned++
+			r.ReassignedAtMS = cmp.Or(r.ReassignedAtMS, e.at)
 		}
 	}
 	hs := c.handoffs()
@@ -298,7 +299,9 @@ func (c *refCycle) moveCounts(r *Cycle) {
 	r.EscalatedByBot, r.EscalatedByBotAtMS = byBot != 0, byBot
 	r.FirstEscalatedAtMS = r.FirstHandoffAtMS
 	if up != 0 {
-		upAt := c.place(func(e *refEvent) bool { return e.ev.Type == event.TypeTransfer && e.at == up })
+		upAt := c.place(func(e *refEvent) bool {
+			return e.ev.Type == event.TypeTransfer && e.at == up
+		})
 		if len(hs) == 0 || upAt < hs[0].at {
 			r.FirstEscalatedAtMS = up
 		}
@@ -401,7 +404,8 @@ func (c *refCycle) handling(r *Cycle) {
 		if e.ev.Type == event.TypeStatus && !refIsClose(e) {
 			status = e.ev.Status.To
 		}
-		if refSide(e) == "customer" && (status == event.StatusPending || status == event.StatusSnoozed) {
+		paused := status == event.StatusPending || status == event.StatusSnoozed
+		if refSide(e) == "customer" && paused {
 			status = event.StatusOpen
 		}
 		assigned := c.assignee(i) != ""

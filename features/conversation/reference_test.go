@@ -115,7 +115,8 @@ func refSort(log []*refEvent) {
 
 func refOpens(e *refEvent) bool {
 	return e.ev.Type == event.TypeOpen || e.ev.Type == event.TypeReopen ||
-		e.ev.Type == event.TypeStatus && e.ev.Status.To == event.StatusOpen || refSide(e) == "customer"
+		e.ev.Type == event.TypeStatus && e.ev.Status.To == event.StatusOpen ||
+		refSide(e) == "customer"
 }
 
 func refIsClose(e *refEvent) bool {
@@ -278,6 +279,11 @@ type refHandoff struct {
 	pending bool
 }
 
+// refForced: a rule's escalation counts on anything that is no handoff itself.
+func refForced(e *refEvent) bool {
+	return e.forced && e.ev.Type != event.TypeEscalate && e.ev.Type != event.TypeTransfer
+}
+
 func (c *refCycle) handoffs() []refHandoff {
 	var hs []refHandoff
 	pending, transfer := false, false
@@ -288,7 +294,7 @@ func (c *refCycle) handoffs() []refHandoff {
 		}
 		h := refHandoff{at: i, pending: pending}
 		switch {
-		case e.forced && e.ev.Type != event.TypeEscalate && e.ev.Type != event.TypeTransfer && i != c.end:
+		case refForced(e) && i != c.end:
 			h.by = ByRule
 		case e.ev.Type == event.TypeEscalate:
 			h.by = By(e.ev.Actor.Kind)

@@ -34,8 +34,8 @@ func sharedDir(t testing.TB, sub string) string {
 	return ""
 }
 
-// jsonEvent is section 2 of the contract as encoding/json reads it: a second reader beside the codec,
-// for these tests only.
+// jsonEvent is section 2 of the contract as encoding/json reads it: a second reader beside the
+// codec, for these tests only.
 type jsonEvent struct {
 	ID             string          `json:"id"`
 	Type           string          `json:"type"`
@@ -81,18 +81,19 @@ type jsonMove struct {
 }
 
 var (
-	jsonTypes = map[string]event.Type{"message": event.TypeMessage, "bot_answer": event.TypeBotAnswer,
-		"open": event.TypeOpen, "reopen": event.TypeReopen, "close": event.TypeClose,
+	jsonTypes = map[string]event.Type{
+		"message": event.TypeMessage, "bot_answer": event.TypeBotAnswer, "open": event.TypeOpen, "reopen": event.TypeReopen, "close": event.TypeClose,
 		"resolve": event.TypeClose, "status": event.TypeStatus, "assign": event.TypeAssign,
 		"transfer": event.TypeTransfer, "escalate": event.TypeEscalate, "note": event.TypeNote,
 		"handoff_offered": event.TypeHandoffOffered, "handoff_accepted": event.TypeHandoffAccepted,
-		"handoff_declined": event.TypeHandoffDeclined, "contact_provided": event.TypeContactProvided,
-		"session_end": event.TypeSessionEnd, "csat": event.TypeCSAT, "outcome": event.TypeOutcome,
+		"handoff_declined": event.TypeHandoffDeclined,
+		"contact_provided": event.TypeContactProvided,
+		"session_end":      event.TypeSessionEnd, "csat": event.TypeCSAT, "outcome": event.TypeOutcome,
 		"merge": event.TypeMerge, "void": event.TypeVoid, "reaction": event.TypeReaction}
 	jsonActors = map[string]event.ActorKind{"": 0, "customer": event.ActorCustomer,
 		"agent": event.ActorAgent, "bot": event.ActorBot, "system": event.ActorSystem}
-	jsonStatus = map[string]event.StatusTo{"": 0, "open": event.StatusOpen, "pending": event.StatusPending,
-		"hold": event.StatusHold, "snoozed": event.StatusSnoozed, "closed": event.StatusClosed}
+	jsonStatus = map[string]event.StatusTo{"": 0, "open": event.StatusOpen,
+		"pending": event.StatusPending, "hold": event.StatusHold, "snoozed": event.StatusSnoozed, "closed": event.StatusClosed}
 	jsonResolution = map[string]event.Resolution{"": 0, "confirmed": event.ResolutionConfirmed,
 		"assumed": event.ResolutionAssumed, "unresolved": event.ResolutionUnresolved,
 		"spam": event.ResolutionSpam}
@@ -117,8 +118,9 @@ func (j *jsonEvent) event(t testing.TB) event.Event {
 	m := &j.Message
 	ev.Message = event.Message{Public: m.Public == nil || *m.Public, Automated: m.Automated,
 		Echo: m.Echo, Fallback: m.Fallback, Greeting: m.Greeting, Intent: []byte(m.Intent)}
-	move := map[string]*jsonMove{"assign": &j.Assign, "transfer": &j.Transfer, "escalate": &j.Escalate}[j.Type]
-	if move != nil {
+	moves := map[string]*jsonMove{
+		"assign": &j.Assign, "transfer": &j.Transfer, "escalate": &j.Escalate}
+	if move := moves[j.Type]; move != nil {
 		ev.Move = event.Move{To: party(move.To), From: party(move.From), Queue: []byte(move.Queue)}
 		ev.Reason = []byte(move.Reason)
 	}

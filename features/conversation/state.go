@@ -3,8 +3,8 @@ package conversation
 import "usher/pipeline/event"
 
 // cycle is all that a row of conversations shows of one cycle, in numbers: when it differs, a row
-// goes out. Instants are ms, 0 = has not come; words and tuples by number. Wide fields lie first, so
-// that comparing two is one pass over memory.
+// goes out. Instants are ms, 0 = has not come; words and tuples by number. Wide fields lie first,
+// so that comparing two is one pass over memory.
 type cycle struct {
 	offset, prev                           int64
 	openedAt, closedAt                     int64
@@ -62,7 +62,7 @@ type action struct {
 // one idle longest is forgotten.
 const activeAgents = 4
 
-// state is a conversation folded up to some place in its order. No pointers: copying it is the fold.
+// state is a conversation folded up to some place in its order. No pointers: it is copied to fold.
 type state struct {
 	cycle
 	esc     escalation // the cycle's current handoff; at == 0: none
@@ -138,10 +138,10 @@ const (
 	toQueue // to.queue, for an escalate else queue, else to.team
 	moveReason
 	fromQueue
-	moveRanks // to.role's rank+1 | from.role's rank+1 << 8, as configured on arrival; bit 16: names someone
+	moveRanks // rank+1 of to.role | of from.role << 8, as configured on arrival | moveNames
 )
 
-const moveNames = 1 << 16
+const moveNames = 1 << 16 // the move names anyone or any queue
 
 // The places of an actor and of a decision.
 const (

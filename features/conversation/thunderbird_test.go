@@ -24,7 +24,8 @@ type forumEvent struct {
 }
 
 func readForum(t testing.TB) []forumEvent {
-	files, err := filepath.Glob(filepath.Join(sharedDir(t, "data/conversations/thunderbird-aaq"), "*.jsonl.gz"))
+	dir := sharedDir(t, "data/conversations/thunderbird-aaq")
+	files, err := filepath.Glob(filepath.Join(dir, "*.jsonl.gz"))
 	if err != nil || len(files) == 0 {
 		t.Skip("no Thunderbird set")
 	}
@@ -50,7 +51,8 @@ func readForum(t testing.TB) []forumEvent {
 			if err := json.Unmarshal(in.Bytes(), &l); err != nil {
 				t.Fatal(err)
 			}
-			out = append(out, forumEvent{l.ConversationID, l.Sender, l.Role, l.Lang, l.Channel, l.Seq, jsonTime(t, l.TS)})
+			out = append(out, forumEvent{l.ConversationID, l.Sender, l.Role, l.Lang, l.Channel,
+				l.Seq, jsonTime(t, l.TS)})
 		}
 		if err := in.Err(); err != nil {
 			t.Fatal(err)
@@ -61,8 +63,8 @@ func readForum(t testing.TB) []forumEvent {
 }
 
 func (f *forumEvent) event(i int) event.Event {
-	return event.Event{Type: event.TypeMessage, ID: fmt.Appendf(nil, "%s/%d", f.ConversationID, f.Seq),
-		ConversationID: []byte(f.ConversationID), Tenant: []byte("default"), Lang: []byte(f.Lang),
+	return event.Event{Type: event.TypeMessage,
+		ID: fmt.Appendf(nil, "%s/%d", f.ConversationID, f.Seq), ConversationID: []byte(f.ConversationID), Tenant: []byte("default"), Lang: []byte(f.Lang),
 		Channel: []byte(f.Channel), TimeMS: f.TimeMS, Seq: f.Seq, HasSeq: true,
 		Actor:   event.Actor{Kind: jsonActors[f.Role], ID: []byte(f.Sender)},
 		Message: event.Message{Public: true}}
@@ -143,7 +145,8 @@ func checkThunderbird(t *testing.T, cycles map[int64]Cycle, table *Table) {
 		}
 	}
 	if unanswered != 9360 || asked != 35104 || table.Len() != 35104 {
-		t.Errorf("unanswered %d of %d, %d conversations; want 9360 of 35104", unanswered, asked, table.Len())
+		t.Errorf("unanswered %d of %d, %d conversations; want 9360 of 35104",
+			unanswered, asked, table.Len())
 	}
 	for _, q := range []struct{ p, want float64 }{{0.5, 13_096_000}, {0.9, 130_577_000}} {
 		if got := float64(quantile(replies, q.p)); math.Abs(got-q.want) > q.want/1000 {

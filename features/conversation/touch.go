@@ -31,9 +31,9 @@ func (t *Table) Touch(keys []Key) uint64 {
 		}
 		if s.base != 0 {
 			b := t.bases.at(s.base)
-			sum += uint64(b.offset) + uint64(b.firstAnyAt) + uint64(b.botCycleAt) + uint64(b.askedReplyAt) +
-				uint64(b.dims[0]) + uint64(b.fromBot) + uint64(b.voidReason) + uint64(b.esc.at) +
-				uint64(b.esc.label) + uint64(b.any.offset) + uint64(b.pauseAt) + uint64(b.turnsAny)
+			sum += uint64(b.offset + b.firstAnyAt + b.botCycleAt + b.askedReplyAt)
+			sum += uint64(b.dims[0] + b.fromBot + b.voidReason + b.esc.label + b.turnsAny)
+			sum += uint64(b.esc.at + b.any.offset + b.pauseAt)
 		}
 	}
 	return sum
