@@ -220,7 +220,7 @@ var (
 	sqlTurns  = query(`toString\(ended_by\) AS e(, wait_ms)? FROM turns_latest`,
 		` AND ended_by IN \((.*)\)`)
 	sqlOther = regexp.MustCompile(
-		`FROM (events|decisions|conversations|turns|kpi_outcome_value) WHERE|countIf\(conversation_id`)
+		`FROM (events|decisions|conversations|turns|kpi_outcome_value) WHERE|countIf\(conv`)
 )
 
 // query matches a query of a tenant's, whose name is a group of its own.
@@ -313,7 +313,8 @@ func answerOne(b *board, sql string) (rows [][]any, ok bool) {
 			}
 		}
 		return rows, true
-	case "toString(agent_id) AS a, value FROM kpi_first_reply_human" + of + " AND value IS NOT NULL":
+	case "toString(agent_id) AS a, value FROM kpi_first_reply_human" + of +
+		" AND value IS NOT NULL":
 		for _, c := range b.cycles {
 			if c.FirstReplyHumanMS >= 0 {
 				rows = append(rows, []any{c.FirstReplyHumanAgent, c.FirstReplyHumanMS})

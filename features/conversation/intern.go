@@ -164,8 +164,8 @@ func (t *tuples) bytes() int64 {
 }
 
 // dimsCache finds the tuple of an event's dimensions by a 128-bit hash of their bytes, keyed anew
-// in every process: two places in memory instead of two for each name and two for the tuple, which a
-// customer's key makes cold for every conversation.
+// in every process: two places in memory instead of two for each name and two for the tuple, which
+// a customer's key makes cold for every conversation.
 type dimsCache struct {
 	seeds [2]maphash.Seed
 	index index

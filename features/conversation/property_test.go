@@ -270,7 +270,7 @@ func compareToLog(t *testing.T, p *play, c *randomConversation) {
 	if d := cmp.Diff(want, got, cmp.AllowUnexported(refFacts{})); d != "" {
 		t.Errorf("conversation %s (-whole log +table):\n%s", c.id, d)
 		for i, e := range log {
-			t.Logf("%2d offset %d t %d seq %d/%v type %d by %d resolution %d status %d %s public %v %+v",
+			t.Logf("%2d offset %d t %d seq %d/%v type %d by %d %d status %d %s public %v %+v",
 				i, e.offset, e.at%1e9, e.ev.Seq, e.ev.HasSeq, e.ev.Type, e.ev.Actor.Kind,
 				e.ev.Resolution, e.ev.Status.To, e.ev.Reason, e.ev.Message.Public, e.dec)
 		}

@@ -82,18 +82,22 @@ type jsonMove struct {
 
 var (
 	jsonTypes = map[string]event.Type{
-		"message": event.TypeMessage, "bot_answer": event.TypeBotAnswer, "open": event.TypeOpen, "reopen": event.TypeReopen, "close": event.TypeClose,
+		"message": event.TypeMessage, "bot_answer": event.TypeBotAnswer,
+		"open": event.TypeOpen, "reopen": event.TypeReopen,
+		"close":   event.TypeClose,
 		"resolve": event.TypeClose, "status": event.TypeStatus, "assign": event.TypeAssign,
 		"transfer": event.TypeTransfer, "escalate": event.TypeEscalate, "note": event.TypeNote,
 		"handoff_offered": event.TypeHandoffOffered, "handoff_accepted": event.TypeHandoffAccepted,
 		"handoff_declined": event.TypeHandoffDeclined,
 		"contact_provided": event.TypeContactProvided,
-		"session_end":      event.TypeSessionEnd, "csat": event.TypeCSAT, "outcome": event.TypeOutcome,
-		"merge": event.TypeMerge, "void": event.TypeVoid, "reaction": event.TypeReaction}
+		"session_end":      event.TypeSessionEnd, "csat": event.TypeCSAT,
+		"outcome": event.TypeOutcome,
+		"merge":   event.TypeMerge, "void": event.TypeVoid, "reaction": event.TypeReaction}
 	jsonActors = map[string]event.ActorKind{"": 0, "customer": event.ActorCustomer,
 		"agent": event.ActorAgent, "bot": event.ActorBot, "system": event.ActorSystem}
 	jsonStatus = map[string]event.StatusTo{"": 0, "open": event.StatusOpen,
-		"pending": event.StatusPending, "hold": event.StatusHold, "snoozed": event.StatusSnoozed, "closed": event.StatusClosed}
+		"pending": event.StatusPending, "hold": event.StatusHold,
+		"snoozed": event.StatusSnoozed, "closed": event.StatusClosed}
 	jsonResolution = map[string]event.Resolution{"": 0, "confirmed": event.ResolutionConfirmed,
 		"assumed": event.ResolutionAssumed, "unresolved": event.ResolutionUnresolved,
 		"spam": event.ResolutionSpam}

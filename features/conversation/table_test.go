@@ -154,7 +154,7 @@ func TestLateEventsAmendOnly(t *testing.T) {
 		{long + "good99 sale99 void99", want{cycles: 1}},                  // before the opening
 		{long + "close118 C119 good101 void101 sale101", want{cycles: 2}}, // another is the last
 		{"C0 close1 " + long + "good50", want{cycles: 2}},                 // its cycle is settled
-		{long + "bad119 good101", want{cycles: 1, score: 1}},              // that of the window is later
+		{long + "bad119 good101", want{cycles: 1, score: 1}},              // the window's is later
 	} {
 		s := newScript(t).play(x.words, nil)
 		var got want
