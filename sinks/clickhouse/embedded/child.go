@@ -125,6 +125,19 @@ func newLifetime(stdin io.Reader) *lifetime {
 	return l
 }
 
+// during returns a context that ends with the lifetime.
+func (l *lifetime) during(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-l.ended:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
 func (l *lifetime) change(do func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -232,11 +245,8 @@ func startChild(ctx context.Context, spec childSpec) (*child, error) {
 	ctx, cancel := context.WithTimeout(ctx, startWait)
 	defer cancel()
 	for {
-		if info, err := readInfo(spec.info); err == nil {
-			// The lease outlives the start, so it must not hang on the start's deadline.
-			if lease, err := takeLease(context.WithoutCancel(ctx), info.Control); err == nil {
-				return &child{info: info, what: spec.what, lease: lease}, nil
-			}
+		if c := borrow(ctx, spec); c != nil {
+			return c, nil
 		}
 		c, err := spawn(ctx, spec)
 		if err == nil || ctx.Err() != nil || !heldByAnother(spec.lock) {
@@ -246,6 +256,20 @@ func startChild(ctx context.Context, spec childSpec) (*child, error) {
 			return nil, fmt.Errorf("cannot start the %s: %w", spec.what, err)
 		}
 	}
+}
+
+// borrow takes a lease on the running child, or returns nil. The lease outlives the start, so it must
+// not hang on the start's deadline.
+func borrow(ctx context.Context, spec childSpec) *child {
+	info, err := readInfo(spec.info)
+	if err != nil {
+		return nil
+	}
+	lease, err := takeLease(context.WithoutCancel(ctx), info.Control)
+	if err != nil {
+		return nil
+	}
+	return &child{info: info, what: spec.what, lease: lease}
 }
 
 func heldByAnother(lock string) bool {
@@ -278,6 +302,9 @@ func spawn(ctx context.Context, spec childSpec) (*child, error) {
 		if info, err := readInfo(spec.info); err == nil && info.PID == cmd.Process.Pid {
 			c.info = info
 			return c, nil
+		}
+		if other := borrow(ctx, spec); other != nil { // another process was quicker
+			return other, c.close()
 		}
 		select {
 		case <-c.gone:

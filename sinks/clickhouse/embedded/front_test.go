@@ -34,7 +34,7 @@ func open(t *testing.T, addr string, change func(*clickhouse.Options)) driver.Co
 	return c
 }
 
-func exec(t *testing.T, c driver.Conn, sql string, args ...any) {
+func execute(t *testing.T, c driver.Conn, sql string, args ...any) {
 	t.Helper()
 	if err := c.Exec(t.Context(), sql, args...); err != nil {
 		t.Fatalf("%s: %v", sql, err)
@@ -91,8 +91,8 @@ func TestClickHouseGo(t *testing.T) {
 				o.Compression = &clickhouse.Compression{Method: method, Level: 3}
 				o.Settings = clickhouse.Settings{"enable_http_compression": 1}
 			})
-			exec(t, c, "DROP TABLE IF EXISTS t")
-			exec(t, c, ingestTable)
+			execute(t, c, "DROP TABLE IF EXISTS t")
+			execute(t, c, ingestTable)
 			const rows = 100_000
 			if err := insertColumns(pinned(t.Context(), "one", rows), c, 0, rows, time.Now().Add(time.Hour)); err != nil {
 				t.Fatal(err)
@@ -129,7 +129,7 @@ func TestClickHouseGo(t *testing.T) {
 
 func TestInsertDeduplicationToken(t *testing.T) {
 	c := open(t, embeddedtest.Start(t), nil)
-	exec(t, c, ingestTable)
+	execute(t, c, ingestTable)
 	lease := time.Now().Add(time.Hour)
 	count := func() uint64 { return scan[uint64](t, c, "SELECT count() FROM t") }
 	step := func(what, token string, first, rows int, want uint64) {
@@ -159,7 +159,7 @@ func TestInsertDeduplicationToken(t *testing.T) {
 
 func TestRefusedInsertLeavesNothing(t *testing.T) {
 	c := open(t, embeddedtest.Start(t), nil)
-	exec(t, c, ingestTable)
+	execute(t, c, ingestTable)
 	err := insertColumns(pinned(t.Context(), "late", 100), c, 0, 100, time.Now().Add(-time.Minute))
 	wantCode(t, err, 469) // VIOLATED_CONSTRAINT
 	if n := scan[uint64](t, c, "SELECT count() FROM t"); n != 0 {
@@ -255,13 +255,13 @@ func TestParametersSettingsDatabase(t *testing.T) {
 	if got := scan[string](t, open(t, addr, nil), "SELECT toString(getSetting('max_threads'))"); got == "3" {
 		t.Error("a setting of one request stayed for another")
 	}
-	exec(t, c, "SET max_threads = 5")
+	execute(t, c, "SET max_threads = 5")
 	if got := scan[string](t, c, "SELECT toString(getSetting('max_threads'))"); got != "3" {
 		t.Errorf("max_threads = %s after SET of another request, want 3", got)
 	}
-	exec(t, c, "CREATE DATABASE d")
+	execute(t, c, "CREATE DATABASE d")
 	in := open(t, addr, func(o *clickhouse.Options) { o.Auth.Database = "d" })
-	exec(t, in, "CREATE TABLE only_here (a Int8) ENGINE = Memory")
+	execute(t, in, "CREATE TABLE only_here (a Int8) ENGINE = Memory")
 	if got := scan[string](t, c, "SELECT database FROM system.tables WHERE name = 'only_here'"); got != "d" {
 		t.Errorf("the table lies in %q, want d", got)
 	}

@@ -53,7 +53,9 @@ func Serve(ctx context.Context, cfg ServeConfig) error {
 		return err
 	}
 	defer ln.Close()
-	lock, err := awaitLock(ctx, filepath.Join(dir, lockName), lockWait)
+	waiting, stop := life.during(ctx)
+	defer stop()
+	lock, err := awaitLock(waiting, filepath.Join(dir, lockName), lockWait)
 	if err != nil {
 		return fmt.Errorf("cannot serve %s: %w", dir, err)
 	}
