@@ -60,9 +60,7 @@ func (x *Extractor) Fill(text []byte, c *Conversation, v *Vector) bool {
 	if c != nil && x.config.Slots != 0 {
 		x.slots(c, v)
 	}
-	for _, n := range v.Counts {
-		v.Square += int(n) * int(n)
-	}
+	v.Square += len(v.Keys) // the first occurrence of each; add counted the others
 	return v.Text > 0
 }
 
@@ -88,8 +86,9 @@ func (x *Extractor) add(key uint64, v *Vector) {
 			return
 		}
 		if v.Keys[i-1] == key {
-			if int(v.Counts[i-1]) < x.config.TermCap {
+			if n := int(v.Counts[i-1]); n < x.config.TermCap {
 				v.Counts[i-1]++
+				v.Square += 2*n + 1 // (n+1)² − n²
 			}
 			return
 		}

@@ -360,7 +360,7 @@ func TestEveryByteIsChecked(t *testing.T) {
 func reseal(meta any, version uint32, body []byte) []byte {
 	head, err := json.Marshal(meta)
 	if err != nil {
-		panic(err)
+		head = nil // no JSON: the reader must say so
 	}
 	out := append([]byte(magic), make([]byte, 8)...)
 	binary.LittleEndian.PutUint32(out[8:], version)
@@ -398,6 +398,8 @@ func TestContentErrors(t *testing.T) {
 	f(`kind is "max"`, h(func(h *HeadMeta) { h.Kind = "max" }))
 	f("3 labels with 2 biases", h(func(h *HeadMeta) { h.Bias = h.Bias[:2] }))
 	f("temperature 0", h(func(h *HeadMeta) { h.Temperature = 0 }))
+	f("scale 1e+300", h(func(h *HeadMeta) { h.Scale = 1e300 }))
+	f("the bias of label 3 is -1e+10", h(func(h *HeadMeta) { h.Bias[2] = -1e10 }))
 	f("scale -1", h(func(h *HeadMeta) { h.Scale = -1 }))
 	f("known_typical 2", h(func(h *HeadMeta) { h.KnownTypical = 2 }))
 	f(`label 2 is "claim"`, h(func(h *HeadMeta) { h.Labels[1] = "claim" }))
@@ -423,6 +425,36 @@ func TestContentErrors(t *testing.T) {
 	binary.LittleEndian.PutUint32(long[12:], 1<<20)
 	sum := sha256.Sum256(long[:len(long)-sumBytes])
 	check("claims 1048576 bytes", append(long[:len(long)-sumBytes], sum[:]...))
+}
+
+// FuzzParse: whatever a file holds, if its checksum is right it is refused or it scores.
+func FuzzParse(f *testing.F) {
+	m := make2(f, 20)
+	good := load(f, m.file)
+	head, err := json.Marshal(good.meta)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(head, good.body)
+	f.Add([]byte(`{"stride":8,"rows":1,"slots":16}`), make([]byte, 136))
+	f.Add([]byte(strings.Replace(string(head), `"stride":8`, `"stride":9`, 1)), make([]byte, 32*8+20*9))
+	f.Fuzz(func(t *testing.T, head, body []byte) {
+		model, err := FromBytes(reseal(json.RawMessage(head), formatVersion, body))
+		if err != nil {
+			return
+		}
+		out := model.NewScores()
+		v := &features.Vector{Keys: m.keys, Counts: bytes.Repeat([]byte{15}, len(m.keys)), Text: len(m.keys),
+			Square: 225 * len(m.keys)}
+		model.Score(v, out)
+		for i, h := range out.Heads {
+			for _, p := range h.Probs {
+				if !(p >= 0 && p <= 1) {
+					t.Fatalf("head %d: probability %v", i, p)
+				}
+			}
+		}
+	})
 }
 
 func TestRecard(t *testing.T) {

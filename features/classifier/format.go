@@ -10,7 +10,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"math"
 
 	"usher/features"
 )
@@ -213,24 +212,29 @@ func (h *HeadMeta) validate() error {
 		return fmt.Errorf("kind is %q; this version knows %s and %s", h.Kind, Softmax, OneVsAll)
 	case len(h.Labels) == 0 || len(h.Bias) != len(h.Labels):
 		return fmt.Errorf("%d labels with %d biases; give one bias per label", len(h.Labels), len(h.Bias))
-	case !positive(h.Scale) || !positive(h.Temperature) || h.KnownTypical < 0 || h.KnownTypical > 1:
-		return fmt.Errorf("scale %v, temperature %v, known_typical %v; the first two must be above 0, "+
-			"the last from 0 to 1", h.Scale, h.Temperature, h.KnownTypical)
+	case !within(h.Scale, minFactor, maxFactor) || !within(h.Temperature, minFactor, maxFactor) ||
+		!within(h.KnownTypical, 0, 1):
+		return fmt.Errorf("scale %v, temperature %v, known_typical %v; the first two must be from %v to "+
+			"%v, the last from 0 to 1", h.Scale, h.Temperature, h.KnownTypical, minFactor, maxFactor)
 	}
 	seen := map[string]bool{}
 	for i, l := range h.Labels {
 		if l == "" || seen[l] {
 			return fmt.Errorf("label %d is %q; every label needs a name of its own", i+1, l)
 		}
-		if math.IsNaN(h.Bias[i]) || math.IsInf(h.Bias[i], 0) {
-			return fmt.Errorf("the bias of label %d is no number", i+1)
+		if !within(h.Bias[i], -maxFactor, maxFactor) {
+			return fmt.Errorf("the bias of label %d is %v; it must be from %v to %v", i+1, h.Bias[i],
+				-maxFactor, maxFactor)
 		}
 		seen[l] = true
 	}
 	return nil
 }
 
-func positive(x float64) bool { return x > 0 && !math.IsInf(x, 0) }
+// Scale, temperature and bias beyond these could make a logit infinite, and a probability no number.
+const minFactor, maxFactor = 1e-9, 1e9
+
+func within(x, low, high float64) bool { return x >= low && x <= high }
 
 // parse reads and checks a whole file.
 func parse(file []byte) (*Model, error) {
