@@ -389,6 +389,10 @@ func (m *Machine) stop(err error) Action {
 	return Action{Kind: ActStop, Err: m.err}
 }
 
+// Starving reports that the machine repeats a range whose records have not all been consumed again:
+// it needs more, however much it holds.
+func (m *Machine) Starving() bool { return m.phase == phaseResume }
+
 // Waiting reports that consumed records are not stored yet.
 func (m *Machine) Waiting() bool { return len(m.run) > 0 }
 

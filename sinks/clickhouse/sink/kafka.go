@@ -27,9 +27,10 @@ const (
 
 // kafka is the broker of a Sink.
 type kafka struct {
-	cfg *Config
-	cl  *kgo.Client
-	adm *kadm.Client
+	cfg   *Config
+	cl    *kgo.Client
+	adm   *kadm.Client
+	ready chan struct{} // closed when cl and adm are set
 }
 
 func (k *kafka) membership() membership {

@@ -55,12 +55,13 @@ func (s *Sink) Run(ctx context.Context) error {
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	s.life = life
-	k := &kafka{cfg: &s.cfg}
+	k := &kafka{cfg: &s.cfg, ready: make(chan struct{})}
 	cl, err := kgo.NewClient(s.options(k)...)
 	if err != nil {
 		return fmt.Errorf("cannot start the sink: %w", err)
 	}
 	k.cl, k.adm = cl, kadm.NewClient(cl)
+	close(k.ready)
 	// Closing leaves the group, which calls back for every partition that is still assigned.
 	defer cl.CloseAllowingRebalance()
 	for ctx.Err() == nil {
@@ -107,6 +108,7 @@ func (s *Sink) assigned(ctx context.Context, k *kafka, at map[int32]kgo.Offset) 
 	if len(at) == 0 {
 		return nil
 	}
+	<-k.ready // the group may assign partitions before NewClient has returned
 	topics, err := k.adm.ListTopics(ctx, s.cfg.Topic)
 	if err == nil {
 		err = topics[s.cfg.Topic].Err

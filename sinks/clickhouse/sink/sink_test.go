@@ -202,7 +202,9 @@ func (b *bed) whole() {
 
 func TestEveryRowIsStoredOnce(t *testing.T) {
 	b := newBed(t)
-	s := b.run(sink.NewClickHouse(b.conn), nil)
+	// As in production: the instance id is stable, so a restart takes the partitions back.
+	static := func(c *sink.Config) { c.InstanceID = "sink-1" }
+	s := b.run(sink.NewClickHouse(b.conn), static)
 	for i := range 20 {
 		b.produce(40, startDay+schema.Day(i/8), i%5 != 3)
 	}
@@ -210,7 +212,7 @@ func TestEveryRowIsStoredOnce(t *testing.T) {
 	b.whole()
 	s.stop()
 	b.produce(10, startDay+9, true)
-	again := b.run(sink.NewClickHouse(b.conn), nil)
+	again := b.run(sink.NewClickHouse(b.conn), static)
 	b.drain(again)
 	b.whole()
 }
@@ -346,6 +348,40 @@ func TestSinksThatComeAndGoShareTheWork(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.Sleep(200 * time.Millisecond)
+	b.whole()
+}
+
+// down is a store that loses every insert into one table.
+type down struct {
+	sink.Store
+	table string
+}
+
+func (d *down) Insert(ctx context.Context, in *sink.Insert) error {
+	if in.Table.Name == d.table {
+		return errShaky
+	}
+	return d.Store.Insert(ctx, in)
+}
+
+func TestARangeCutUnderAnotherConfigurationIsRepeatedAsItWas(t *testing.T) {
+	b := newBed(t)
+	for range 6 {
+		b.produce(40, startDay, true)
+	}
+	s := b.run(&down{sink.NewClickHouse(b.conn), schema.TableVoids}, func(c *sink.Config) {
+		c.RangeRows, c.StopTimeout = 10_000, time.Millisecond
+	})
+	deadline := time.Now().Add(30 * time.Second)
+	for enginetest.Query(t, b.conn, "SELECT count() FROM delivery_manifest") == "0" {
+		if time.Now().After(deadline) {
+			t.Fatal("no range got as far as its manifest")
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	s.stop() // in the middle of a range
+	small := func(c *sink.Config) { c.RangeBytes, c.BufferBytes = 2000, 3000 }
+	b.drain(b.run(sink.NewClickHouse(b.conn), small))
 	b.whole()
 }
 

@@ -60,6 +60,7 @@ type worker struct {
 	inbox  []deliver.Record
 	held   int // bytes of inbox and machine
 	paused bool
+	starve bool      // the machine needs more, whatever is held
 	oldest time.Time // when the oldest record that waits was consumed
 
 	wake   chan struct{} // has room for one
@@ -84,7 +85,7 @@ func (w *worker) add(records []deliver.Record) (pause bool) {
 		w.held += len(records[i].Value)
 	}
 	w.inbox = append(w.inbox, records...)
-	pause = w.held >= w.sink.cfg.BufferBytes && !w.paused
+	pause = w.held >= w.sink.cfg.BufferBytes && !w.paused && !w.starve
 	w.paused = w.paused || pause
 	w.mu.Unlock()
 	w.nudge()
@@ -190,8 +191,22 @@ func (w *worker) step(ctx context.Context, how ending) error {
 	case deliver.ActStop:
 		return a.Err
 	}
+	w.feed()
 	w.sleep(ctx, w.patience())
 	return nil
+}
+
+// feed takes the pause back while the machine repeats a range that is larger than the buffer: the
+// range may have been cut under another configuration.
+func (w *worker) feed() {
+	w.mu.Lock()
+	w.starve = w.machine.Starving()
+	resume := w.starve && w.paused
+	w.paused = w.paused && !resume
+	w.mu.Unlock()
+	if resume {
+		w.broker.resume(w.partition)
+	}
 }
 
 // due reports whether the oldest record that waits has waited for the flush interval.
