@@ -149,7 +149,7 @@ func isDash(s []byte) bool {
 func (r *run) markDates() {
 	for a := 0; a < r.n; {
 		b := a + 1
-		for b < r.n && r.groups[b].sep != ' ' {
+		for b < r.n && r.groups[b].sep != ' ' && r.groups[b].sep != '(' {
 			b++
 		}
 		if isDate(r.src, r.groups[a:b]) {
@@ -195,23 +195,35 @@ func number(src []byte, g *group) int {
 }
 
 // card reports the group after the payment card number that begins with group g, 0 when none does.
-// It may be written in one piece, or in groups of at least two digits that are a whole chunk or
-// several: no piece of a number joined by dashes.
+// It may be written in one piece, or in groups of at least three digits (four, with dots) that are
+// a whole chunk or several: no piece of a number joined by dashes.
 func (r *run) card(g int) (next int) {
 	var digits [cardDigitsMax]byte
 	n := 0
 	for h := g; h < r.n; h++ {
 		gr := &r.groups[h]
-		if n+gr.len() > cardDigitsMax || h > g && (gr.sep == '/' || gr.sep == '(') {
+		if n+gr.len() > cardDigitsMax || h > g && !gr.ofCard() {
 			break
 		}
 		n += copy(digits[n:], r.src[gr.start:gr.end])
 		apart := (g == 0 || r.groups[g].sep != '-') && (h+1 == r.n || r.groups[h+1].sep != '-')
-		if n >= cardDigitsMin && (h == g || apart && gr.len() >= 2) && isCard(digits[:n]) {
+		inWord := gr.end < len(r.src) && isLetter(r.src[gr.end])
+		if n >= cardDigitsMin && !inWord && (h == g || apart) && isCard(digits[:n]) {
 			next = h + 1
 		}
 	}
 	return next
+}
+
+// ofCard reports whether a group can continue a card number.
+func (g *group) ofCard() bool {
+	switch g.sep {
+	case ' ', '-':
+		return g.len() >= 3
+	case '.':
+		return g.len() == 4
+	}
+	return false
 }
 
 // Lengths of payment card numbers, ISO/IEC 7812-1 with Maestro's short ones.

@@ -21,7 +21,7 @@ func (r *run) phone(g int) (start, next int) {
 	}
 	start = r.groups[g].start
 	start, plus := prefix(r.src, start)
-	if !plus && !r.openLeft(start) {
+	if !plus && !r.openLeft(start) || plus && start > 0 && isDigit(r.src[start-1]) {
 		return 0, 0
 	}
 	digits := 0
@@ -187,6 +187,8 @@ func (r *run) grouped(gs []group, digits int) bool {
 	switch {
 	case r.parenthesised(gs):
 		return gs[0].len() <= 5 && last.len() >= 2
+	case kind == '(':
+		return false
 	case kind == '.':
 		return dotted(gs)
 	case kind == '/':
