@@ -18,6 +18,7 @@ import (
 	"usher/features/classifier/eval"
 	"usher/features/classifier/train"
 	"usher/pipeline/redact"
+	"usher/pipeline/route"
 )
 
 var rewrite = flag.Bool("rewrite", false, "train the model again and write it with a fresh card")
@@ -273,6 +274,60 @@ func TestSentences(t *testing.T) {
 	if len(count) != 15 {
 		t.Errorf("%d pairs of language and label, wanted 15", len(count))
 	}
+}
+
+// TestBandsAgreeWithRoute: what eval measures is what the router decides with the model's own
+// cut-offs, which read as a layer of route's.
+func TestBandsAgreeWithRoute(t *testing.T) {
+	m := load(t, Bytes())
+	head := m.Heads()[0]
+	own, err := json.Marshal(head.Thresholds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var layer route.Layer
+	if err := json.Unmarshal(own, &layer); err != nil || layer.MinScope == nil {
+		t.Fatalf("the model's thresholds are no layer: %v", err)
+	}
+	cutoffs, err := route.NewCutoffs(head.Labels, route.DefaultLimits(), layer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules, err := route.NewRules(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d route.Decision
+	rows := sentences(t)
+	gated := 0
+	byRoute, err := eval.Run(m, append(rows, strangers(rows)...), eval.Config{Band: func(v *eval.Verdict) string {
+		d.Lang = []byte(v.Lang)
+		route.Decide(&route.Inputs{HasText: true, Cutoffs: cutoffs, Scores: v.Scores, Scope: v.Scope},
+			rules, &d)
+		if d.BandReason == route.ReasonOutOfScope {
+			gated++
+		}
+		return d.Band.String()
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	byEval := measure(t, m, append(rows, strangers(rows)...), "")
+	if diff := cmp.Diff(byEval, byRoute); diff != "" {
+		t.Errorf("eval against route:\n%s", diff)
+	}
+	if gated == 0 {
+		t.Error("no message was out of scope, so the gate was not compared")
+	}
+}
+
+// strangers buries every sentence in words that nobody knows, so that most are out of scope.
+func strangers(rows []corpus.Row) []corpus.Row {
+	out := slices.Clone(rows)
+	for i := range out {
+		out[i].Text += strings.Repeat(" ქართული ენა უცნობი სიტყვები", 1+i%4)
+	}
+	return out
 }
 
 // TestEverydayMessages: short plain messages, none of them among the sentences, must come out right.
