@@ -36,6 +36,7 @@ type bed struct {
 	cluster *kfake.Cluster
 	conn    driver.Conn
 	cl      *kgo.Client
+	opts    []kgo.Opt         // of the sinks' clients
 	next    [partitions]int64 // input offsets used per partition
 	events  int
 	turns   int
@@ -141,7 +142,7 @@ func (b *bed) run(store sink.Store, change func(*sink.Config)) running {
 		change(&cfg)
 	}
 	s, err := sink.New(cfg, sink.Deps{
-		Kafka: []kgo.Opt{kgo.SeedBrokers(b.cluster.ListenAddrs()...)}, Store: store,
+		Kafka: append(b.opts, kgo.SeedBrokers(b.cluster.ListenAddrs()...)), Store: store,
 		Log: slog.New(slog.NewTextHandler(b.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
@@ -379,7 +380,8 @@ func TestARangeCutUnderAnotherConfigurationIsRepeatedAsItWas(t *testing.T) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	s.stop() // in the middle of a range
+	s.stop()                                                                // in the middle of a range
+	b.opts = []kgo.Opt{kgo.FetchMaxBytes(1), kgo.FetchMaxPartitionBytes(1)} // one batch at a time
 	small := func(c *sink.Config) { c.RangeBytes, c.BufferBytes = 2000, 3000 }
 	b.drain(b.run(sink.NewClickHouse(b.conn), small))
 	b.whole()
