@@ -58,7 +58,7 @@ func escalationKPIs() []KPI {
 			Source: "Klaviyo", EdgeCases: "always at least containment",
 			Example: "bot answers, nobody escalates: 1 / 1",
 		}, byBot, byBotAt, byBotDay),
-		botShare(), containment(), disclosure(), oneTouch(), reopened(), reassigned(),
+		botShare(), containment(), disclosure(), oneTouch(), reopened(), reassigned(), askedHuman(),
 	}
 }
 
@@ -169,5 +169,26 @@ func reassigned() KPI {
 		Denominator: "cycles with a human reply", Unit: "share", Source: "Intercom",
 		EdgeCases: "moves before the first human reply do not count",
 		Example:   "agent A replies, transfer to B: 1 / 1",
+	}
+}
+
+func askedHuman() KPI {
+	const reached = "asked_human_reply_at IS NOT NULL"
+	return KPI{
+		Name: "asked_human", Version: 1, Form: Rate, source: fromCycles,
+		where: "asked_human_at IS NOT NULL", num: reached,
+		counted: "assumeNotNull(multiIf(" + reached + ", asked_human_reply_at, closed_at IS NOT NULL, " +
+			"closed_at, opened_at))",
+		day: "assumeNotNull(multiIf(" + reached + ", coalesce(asked_human_day, opened_day), " +
+			"closed_at IS NOT NULL, closed_day, opened_day))",
+		started: "assumeNotNull(asked_human_at)", final: reached + " OR " + closed,
+		value: "if(" + reached + ", greatest(dateDiff('millisecond', assumeNotNull(asked_human_at), " +
+			"assumeNotNull(asked_human_reply_at)), toInt64(0)), NULL)",
+		Definition: "Cycles in which the customer asked for a person and a person replied; value is " +
+			"the time from the request to that reply.",
+		Formula: "num / den", Numerator: "cycles that reached a person",
+		Denominator: "cycles that asked for one", Unit: "share", Source: "usher",
+		EdgeCases: "a request is an escalate with reason asked_human",
+		Example:   "asked 12:03, agent 12:08: 1 / 1, value 300000",
 	}
 }

@@ -1,5 +1,7 @@
 package views
 
+import "strings"
+
 const converts = "outcome IN ('booking', 'sale', 'lead')"
 
 // outcomeWindow is how long after its opening a cycle may still get an outcome.
@@ -62,8 +64,10 @@ func outcomeKPIs() []KPI {
 func outcomeValue() KPI {
 	return KPI{
 		Name: "outcome_value", Version: 1, Form: Value,
+		// Not every column: who may not read texts may read this.
 		source: source{from: `(
-    SELECT *
+    SELECT ` + strings.Join(dimensions, ", ") + `, time, day, outcome_kind, outcome_value,
+        outcome_currency
     FROM events
     WHERE type = 'outcome' AND outcome_value IS NOT NULL AND NOT has(flags, 'duplicate')
     LIMIT 1 BY tenant, conversation_id, id
@@ -128,5 +132,37 @@ func decisionKPIs() []KPI {
 			EdgeCases: "a correction changes the fact's own row, whatever day it comes",
 			Example:   "a late reply shortens a wait: 1",
 		},
+		splitConversations(),
+	}
+}
+
+// splitConversations are ids that lie in several places, whose waits therefore cannot be trusted.
+// Its dimensions are those of the first event.
+func splitConversations() KPI {
+	first := ""
+	for _, d := range dimensions {
+		if d != "tenant" && d != "conversation_id" {
+			first += "        argMin(" + d + ", time) AS " + d + ",\n"
+		}
+	}
+	return KPI{
+		Name: "split_conversations", Version: 1, Form: Value, source: source{from: `(
+    SELECT tenant, conversation_id,
+` + first + `        min(time) AS first_at,
+        max(time) AS last_at,
+        argMax(day, time) AS last_day,
+        uniqExact(_src_topic_id, _src_partition) AS places
+    FROM events
+    WHERE conversation_id != ''
+    GROUP BY tenant, conversation_id
+    HAVING places > 1
+)`},
+		counted: "last_at", day: "last_day", started: "first_at", final: always, value: "places",
+		Definition: "Conversation ids found in more than one partition or source; value is the number " +
+			"of places.",
+		Formula: "number of (topic, partition)", Unit: "places", Source: "usher",
+		EdgeCases: "the same id in two topics is two conversations to usher",
+		Example:   "a producer with another partitioner: 2",
+		Notes:     "Mend the producer's partitioner: usher check names the setting.",
 	}
 }

@@ -123,7 +123,10 @@ func cycles() []schema.Conversation {
 	old := cycle("i", 1, 0)
 	stale := cycle("a", 1, 0) // an earlier revision of a-1, unanswered
 	stale.Revision = 0
-	return []schema.Conversation{a1, a2, b1, c1, d1, e1, f1, cycle("g", 1, 0), h1, old, i1, stale}
+	g1 := cycle("g", 1, 0)
+	c1.AskedHumanAt, c1.AskedHumanReplyAt, c1.AskedHumanDay = some(3), some(8), someDay(8)
+	g1.AskedHumanAt, g1.AskedHumanDay = some(4), someDay(4)
+	return []schema.Conversation{a1, a2, b1, c1, d1, e1, f1, g1, h1, old, i1, stale}
 }
 
 // ask compares what a query gives with what was computed by hand.
@@ -194,6 +197,9 @@ func TestViewsOverCycles(t *testing.T) {
 	ask(t, conn, "SELECT cycle_id, toString(counted_at), final FROM kpi_reopened WHERE num = 1",
 		"a-1\t2026-03-02 13:05:00.000\t1")
 	rate(t, conn, "one_touch", "0\t2") // a-1 was reopened, a-2 has two runs
+	rate(t, conn, "asked_human", "1\t2")
+	ask(t, conn, "SELECT cycle_id, value, final FROM kpi_asked_human ORDER BY 1", "c-1\t300000\t1",
+		"g-1\t\\N\t0")
 	rate(t, conn, "reassigned", "1\t3")
 	ask(t, conn, "SELECT value FROM kpi_reassigned WHERE num = 1", "1")
 
@@ -317,6 +323,14 @@ func TestViewsOverOtherFacts(t *testing.T) {
 	ask(t, conn, "SELECT kind, currency, value, toString(day) FROM kpi_outcome_value ORDER BY value DESC",
 		"sale\tEUR\t100\t2026-03-02", "sale\tUSD\t7\t2026-03-02", "refund\tEUR\t-40\t2026-03-02")
 	rate(t, conn, "duplicates", "1\t4")
+
+	place := func(conversation string, partition int32) schema.Event {
+		e := schema.Event{Dims: dims("t", conversation), Type: "message", Time: at(0), EventDay: day(0)}
+		e.SrcPartition = partition
+		return e
+	}
+	enginetest.Put(t, conn, schema.TableEvents, 5, place("s", 0), place("s", 1), place("s", 1), place("o", 1))
+	ask(t, conn, "SELECT conversation_id, value, channel FROM kpi_split_conversations", "s\t2\tweb")
 
 	correction := schema.Correction{
 		Dims: dims("t", "a"), Cycle: schema.Cycle{CycleID: "a-1"}, KPI: "next_reply", Reason: "message",
