@@ -20,6 +20,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ClickHouse/ch-go/compress"
+
 	"usher/sinks/clickhouse/embedded"
 	"usher/sinks/clickhouse/embedded/embeddedtest"
 )
@@ -226,6 +228,20 @@ func TestSourceBreaksOff(t *testing.T) {
 	time.Sleep(500 * time.Millisecond)
 	if _, n := post(t, addr, nil, "SELECT count() FROM b"); n != "0\n" {
 		t.Errorf("%s rows of inserts that broke off", strings.TrimSpace(n))
+	}
+	w := compress.NewWriter(compress.LevelZero, compress.LZ4)
+	if err := w.Compress([]byte(strings.Repeat(line, 1000))); err != nil {
+		t.Fatal(err)
+	}
+	block := string(w.Data)
+	for _, cut := range []string{block + block[:len(block)/2], block + block[:5], block + "garbage" + block} {
+		q := url.Values{"query": {"INSERT INTO b FORMAT TabSeparated"}, "decompress": {"1"}}
+		if resp, body := post(t, addr, q, cut); resp.Header.Get("X-ClickHouse-Exception-Code") != "210" {
+			t.Errorf("a broken block: %d %.100s", resp.StatusCode, body)
+		}
+	}
+	if _, n := post(t, addr, nil, "SELECT count() FROM b"); n != "0\n" {
+		t.Errorf("%s rows of broken blocks", strings.TrimSpace(n))
 	}
 	resp, body := post(t, addr, url.Values{"query": {"INSERT INTO b FORMAT TabSeparated"}}, strings.Repeat(line, 800_000))
 	if _, n := post(t, addr, nil, "SELECT count() FROM b"); n != "800000\n" {

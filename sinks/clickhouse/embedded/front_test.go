@@ -235,6 +235,12 @@ func TestErrorMidAnswer(t *testing.T) {
 	if got := scan[uint8](t, c, "SELECT 7"); got != 7 {
 		t.Errorf("the next answer is %d, want 7: leftovers of the failed one", got)
 	}
+	for _, format := range []string{"CSV", "CSVWithNames", "JSON", "Native", "Parquet"} {
+		post(t, addr, nil, "SELECT number, throwIf(number = 900000) FROM numbers(1000000) SETTINGS max_threads = 1 FORMAT "+format)
+		if _, got := post(t, addr, nil, "SELECT 7"); got != "7\n" {
+			t.Errorf("after a failed answer in %s the next is %.60q: leftovers", format, got)
+		}
+	}
 }
 
 func TestParametersSettingsDatabase(t *testing.T) {
