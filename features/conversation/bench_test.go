@@ -17,7 +17,7 @@ func TestSizes(t *testing.T) {
 		got, want uintptr
 	}{
 		{"entry", unsafe.Sizeof(entry{}), 32},
-		{"slot", unsafe.Sizeof(slot{}), 56},
+		{"slot", unsafe.Sizeof(slot{}), 72},
 		{"state", unsafe.Sizeof(state{}), 720},
 		{"tuple", unsafe.Sizeof(tuple{}), 24},
 	} {

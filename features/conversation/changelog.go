@@ -71,6 +71,10 @@ func (t *Table) Restore(key Key, value []byte) error {
 		old.conv = t.convs.add(conv)
 	}
 	old.tenant, old.revision, old.hour = s.tenant, s.revision, s.hour
+	old.owner, old.ownerSum = s.owner, 0
+	if s.owner != 0 {
+		old.ownerSum = t.dims.sum(t.words.raw(s.owner))
+	}
 	t.store.save(old, &t.scratch)
 	t.keepBase(old, base)
 	return nil

@@ -13,7 +13,7 @@ const (
 
 // conversation walks the slot and its window, which lies in w.
 func (c *coder) conversation(s *slot, w *window, conv []byte) []byte {
-	c.word(&s.tenant)
+	c.words(&s.tenant, &s.owner)
 	id := c.bytes(conv)
 	c.u32s(&s.revision, &s.hour)
 	c.bools(&w.byTime)

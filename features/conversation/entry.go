@@ -69,9 +69,10 @@ const (
 	flagExecuted  = 1 << 4 // its decision was executed
 	flagForced    = 1 << 5 // a rule forced an escalation on it
 	flagDisclosed = 1 << 6
-	flagHuman     = 1 << 7 // escalate: reason asked_human
-	flagSubShift  = 8      // 4 bits
-	flagKnown     = 1<<12 - 1
+	flagHuman     = 1 << 7  // escalate: reason asked_human
+	flagSubShift  = 8       // 4 bits
+	flagOwner     = 1 << 12 // its customer is the slot's
+	flagKnown     = 1<<13 - 1
 )
 
 const (

@@ -33,12 +33,17 @@ func (m *memo) word(w *words, field int, b []byte) uint32 {
 }
 
 // fill sets what an entry keeps of ev beside time, kind and id; flags go to head, without its time.
-func (t *Table) fill(in *Input, k kind, sub uint8, e *entry) {
+func (t *Table) fill(in *Input, k kind, e *entry) {
 	ev := in.Event
 	w := &t.words
+	customer := in.CustomerKey
+	if t.owns(customer) {
+		customer = nil
+		e.head |= flagOwner
+	}
 	e.where = uint64(t.dims.number(w, &t.tuples, &[6][]byte{
 		dimChannel: ev.Channel, dimLang: ev.Lang, dimRegion: ev.Region,
-		dimInbox: ev.Inbox, dimSource: ev.Source, dimCustomer: in.CustomerKey,
+		dimInbox: ev.Inbox, dimSource: ev.Source, dimCustomer: customer,
 	}))
 	if ev.Actor.Kind != event.ActorCustomer {
 		e.actor = t.tuples.number(tuple{
@@ -65,6 +70,20 @@ func (t *Table) fill(in *Input, k kind, sub uint8, e *entry) {
 			e.arg = t.tuples.number(rating(ev.CSAT.Score, ev.CSAT.Scale))
 		}
 	}
+}
+
+// owns reports whether customer is the conversation's own: its first, which becomes it. Others are
+// rare and lie with the dimensions, which would be new for every conversation otherwise.
+func (t *Table) owns(customer []byte) bool {
+	c := &t.cur
+	if len(customer) == 0 {
+		return false
+	}
+	sum := t.dims.sum(customer)
+	if c.owner == 0 {
+		c.owner, c.ownerSum = t.words.number(customer), sum
+	}
+	return c.owner != 0 && c.ownerSum == sum
 }
 
 func (t *Table) target(ev *event.Event) uint32 {

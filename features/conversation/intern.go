@@ -113,6 +113,9 @@ func (w *words) numberString(s string) uint32 {
 
 func (w *words) str(id uint32) string { return w.arena.str(w.places[id]) }
 
+// raw is str as bytes, to be read only.
+func (w *words) raw(id uint32) []byte { return w.arena.raw(w.places[id]) }
+
 func (w *words) bytes() int64 {
 	return w.arena.bytes() + w.index.bytes() + int64(cap(w.places))*8
 }
@@ -164,8 +167,7 @@ func (t *tuples) bytes() int64 {
 }
 
 // dimsCache finds the tuple of an event's dimensions by a 128-bit hash of their bytes, keyed anew
-// in every process: two places in memory instead of two for each name and two for the tuple, which
-// a customer's key makes cold for every conversation.
+// in every process: two places in memory instead of two for each name and two for the tuple.
 type dimsCache struct {
 	seeds [2]maphash.Seed
 	index index
@@ -213,6 +215,11 @@ func (d *dimsCache) number(w *words, t *tuples, fields *[6][]byte) uint32 {
 		d.index.insert(h, n)
 	}
 	return id
+}
+
+// sum is the hash by which a slot knows its customer again.
+func (d *dimsCache) sum(customer []byte) uint64 {
+	return maphash.Bytes(d.seeds[0], cut(customer))
 }
 
 func (d *dimsCache) bytes() int64 {

@@ -98,6 +98,7 @@ func (t *Table) commit() {
 		t.touched = append(t.touched, c.slot)
 		s.touched = uint32(len(t.touched))
 	}
+	s.owner, s.ownerSum = c.owner, c.ownerSum
 	s.hour = uint32(max(0, c.nowMS) / hourMS)
 	m := meta{slot: c.slot, revision: s.revision + 1, offset: c.entry.offset()}
 	if t.difference(&m) {

@@ -26,7 +26,8 @@ type machine struct {
 	spamWord   uint32
 	policyWord uint32
 	idleCapMS  int64
-	skewed     bool // the latest step ended a wait that began after it
+	owner      uint32 // the conversation's slot.owner
+	skewed     bool   // the latest step ended a wait that began after it
 }
 
 // step folds e into s and adds what it settled to out, which may be nil.
@@ -163,6 +164,9 @@ func (m *machine) note(s *state, e *entry) {
 		if e.offset() == s.offset {
 			s.inbox = d[dimInbox]
 		}
+	}
+	if e.has(flagOwner) && s.dims[dimCustomer] == 0 {
+		s.dims[dimCustomer] = m.owner
 	}
 	if s.open && e.by() == event.ActorAgent && e.actor != 0 {
 		m.acted(s, m.tuples.get(e.actor)[actorID], e.time())

@@ -143,10 +143,13 @@ type arrival struct {
 	nowMS   int64
 	tenant  uint32
 	conv    []byte
-	old     window // as the slot has it
-	win     window // with a flip done, without the new entry
-	base    *state // the slot's, or the table's empty one
-	now     state  // the present
+
+	owner    uint32
+	ownerSum uint64
+	old      window // as the slot has it
+	win      window // with a flip done, without the new entry
+	base     *state // the slot's, or the table's empty one
+	now      state  // the present
 }
 
 // Arrive locates the conversation, judges late and duplicate, and shows the event's place. Settle
@@ -190,10 +193,12 @@ func (t *Table) load(in *Input, k kind, sub uint8, inWindow bool) {
 	c := &t.cur
 	c.old.n, c.old.byTime = 0, false
 	c.base = &t.empty
+	c.owner, c.ownerSum = 0, 0
 	c.tenant = t.memo.word(&t.words, memoTenant, in.Event.Tenant)
 	if c.slot != 0 {
 		s := t.slots.at(c.slot)
 		t.store.load(s, &c.old)
+		c.owner, c.ownerSum = s.owner, s.ownerSum
 		if s.base != 0 {
 			c.base = t.bases.at(s.base)
 		}
@@ -204,8 +209,9 @@ func (t *Table) load(in *Input, k kind, sub uint8, inWindow bool) {
 	c.seq = in.Event.Seq
 	c.entry = entry{id: idHash(in.Event.ID)}
 	if inWindow {
-		t.fill(in, k, sub, &c.entry)
+		t.fill(in, k, &c.entry)
 	}
+	t.machine.owner = c.owner
 	flags := c.entry.head | uint64(sub)<<flagSubShift | uint64(in.Event.Actor.Kind)&flagActorMask
 	if in.Event.HasSeq {
 		flags |= flagSeq

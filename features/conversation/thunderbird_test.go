@@ -64,8 +64,9 @@ func readForum(t testing.TB) []forumEvent {
 
 func (f *forumEvent) event(i int) event.Event {
 	return event.Event{Type: event.TypeMessage,
-		ID: fmt.Appendf(nil, "%s/%d", f.ConversationID, f.Seq), ConversationID: []byte(f.ConversationID),
-		Tenant: []byte("default"), Lang: []byte(f.Lang),
+		ID:             fmt.Appendf(nil, "%s/%d", f.ConversationID, f.Seq),
+		ConversationID: []byte(f.ConversationID),
+		Tenant:         []byte("default"), Lang: []byte(f.Lang),
 		Channel: []byte(f.Channel), TimeMS: f.TimeMS, Seq: f.Seq, HasSeq: true,
 		Actor:   event.Actor{Kind: jsonActors[f.Role], ID: []byte(f.Sender)},
 		Message: event.Message{Public: true}}

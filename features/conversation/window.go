@@ -72,6 +72,8 @@ type slot struct {
 	key      Key
 	conv     place  // conversation id as it may leave the process
 	tenant   uint32 // word
+	owner    uint32 // word: customer key of the first event that had one; see flagOwner
+	ownerSum uint64 // its hash, keyed anew in every process
 	revision uint32 // grows with each arrival that changed a fact
 	entries  uint32 // in the slab of its class
 	seqs     uint32 // the same, 0 = no entry carries a seq
