@@ -14,7 +14,8 @@ func (b *blocks) event(l *Line, r *Result, offset, nowMS int64) {
 	*row = schema.Event{
 		Source: b.at(offset), Dims: dimsOf(r), Cycle: b.cycle(r.Arrival.CycleOffset, r.Arrival.Cycle),
 		ID: schema.View(ev.ID), Type: schema.View(ev.TypeName), Time: schema.Instant(ev.TimeMS),
-		Seq: schema.Opt[int64]{V: ev.Seq, OK: ev.HasSeq}, ReceivedAt: schema.Instant(nowMS),
+		EventDay: schema.Day(l.zone(schema.View(ev.Tenant)).day(ev.TimeMS)),
+		Seq:      schema.Opt[int64]{V: ev.Seq, OK: ev.HasSeq}, ReceivedAt: schema.Instant(nowMS),
 		Modality:  schema.View(ev.Modality),
 		ActorKind: ev.Actor.Kind.String(), ActorID: schema.View(ev.Actor.ID),
 		ActorTeam: schema.View(ev.Actor.Team), ActorRole: schema.View(ev.Actor.Role),
