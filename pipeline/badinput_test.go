@@ -94,7 +94,7 @@ func TestBadInput(t *testing.T) {
 	list := badInputs()
 	produce := func(cl *kgo.Client, value []byte) {
 		t.Helper()
-		r := &kgo.Record{Topic: testEvents, Key: []byte("c-42"), Value: value}
+		r := &kgo.Record{Topic: b.events, Key: []byte("c-42"), Value: value}
 		if err := cl.ProduceSync(t.Context(), r).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
@@ -106,7 +106,7 @@ func TestBadInput(t *testing.T) {
 		produce(b.cl, neighbour(i))
 		produce(b.cl, x.value)
 	}
-	txn, err := kgo.NewClient(kgo.SeedBrokers(b.brokers...), kgo.TransactionalID("a producer"))
+	txn, err := kgo.NewClient(kgo.SeedBrokers(b.brokers...), kgo.TransactionalID(b.events+" a producer"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestBadInput(t *testing.T) {
 	b.caughtUp()
 	stop()
 
-	letters := b.read(DefaultTopics("").DeadLetters)
+	letters := b.read(b.topics.DeadLetters)
 	if len(letters) != len(list) {
 		t.Fatalf("%d dead letters, want %d", len(letters), len(list))
 	}
@@ -134,12 +134,12 @@ func TestBadInput(t *testing.T) {
 	}
 	tables := b.blockTables()
 	gaps := b.gapOffsets()
-	ends, err := b.adm.ListEndOffsets(t.Context(), testEvents)
+	ends, err := b.adm.ListEndOffsets(t.Context(), b.events)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var offsets int
-	for _, p := range ends[testEvents] {
+	for _, p := range ends[b.events] {
 		offsets += int(p.Offset)
 	}
 	if want := len(list) + 2; tables["events"] != want {
@@ -178,7 +178,7 @@ func checkLetter(t *testing.T, x bad, letter *kgo.Record) {
 		t.Errorf("%s: the dead letter holds %d bytes that are not the original's %d",
 			x.name, len(letter.Value), len(want))
 	}
-	if headers["dlq.topic"] != testEvents || headers["dlq.offset"] == "" || headers["dlq.partition"] == "" {
+	if !strings.HasSuffix(headers["dlq.topic"], testEvents) || headers["dlq.offset"] == "" || headers["dlq.partition"] == "" {
 		t.Errorf("%s: the dead letter does not say where it came from: %v", x.name, headers)
 	}
 }
@@ -187,7 +187,7 @@ func checkLetter(t *testing.T, x bad, letter *kgo.Record) {
 func (b *bed) gapOffsets() int {
 	b.t.Helper()
 	sum := 0
-	for _, r := range b.read(DefaultTopics("").Rows) {
+	for _, r := range b.read(b.topics.Rows) {
 		h, err := rows.ParseHeader(r.Headers)
 		if err != nil {
 			b.t.Fatal(err)
@@ -221,7 +221,7 @@ func TestPanicIsQuarantined(t *testing.T) {
 	values := []string{"first", "explodes", "last"}
 	for i, text := range values {
 		v := strings.Replace(string(with("hello", text)), `"id":"1"`, fmt.Sprintf(`"id":"%d"`, i), 1)
-		r := &kgo.Record{Topic: testEvents, Key: []byte("c-42"), Value: []byte(v)}
+		r := &kgo.Record{Topic: b.events, Key: []byte("c-42"), Value: []byte(v)}
 		if err := b.cl.ProduceSync(t.Context(), r).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
@@ -234,11 +234,11 @@ func TestPanicIsQuarantined(t *testing.T) {
 	stop := b.worker("w0")
 	b.caughtUp()
 	stop()
-	letters := b.read(DefaultTopics("").DeadLetters)
+	letters := b.read(b.topics.DeadLetters)
 	if len(letters) != 1 || !bytes.Contains(letters[0].Value, []byte("explodes")) {
 		t.Fatalf("%d dead letters, want the one that panics", len(letters))
 	}
-	if n := len(b.read(DefaultTopics("").Decisions)); n != 2 {
+	if n := len(b.read(b.topics.Decisions)); n != 2 {
 		t.Errorf("%d decisions, want one for each neighbour", n)
 	}
 	if got := b.blockTables()["events"]; got != 2 {

@@ -100,6 +100,8 @@ func (w *Worker) connect() error {
 		kgo.TransactionTimeout(transactionTimeout),
 		kgo.InstanceID(w.cfg.Instance),
 		kgo.SessionTimeout(10 * time.Second),
+		// A member that is lost while the group rebalances holds up all others for so long.
+		kgo.RebalanceTimeout(10 * time.Second),
 		kgo.HeartbeatInterval(time.Second),
 		kgo.ConsumerGroup(w.cfg.Group),
 		kgo.ConsumeTopics(w.cfg.Source.Topic),

@@ -1,19 +1,21 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"io"
 	"log/slog"
+	"os"
 	"sort"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -33,22 +35,30 @@ var testKey = []byte("a test key that is long enough")
 type bed struct {
 	t       *testing.T
 	brokers []string
+	topics  Topics
+	events  string
+	group   string
 	cl      *kgo.Client
 	adm     *kadm.Client
+	logs    *logs
 	before  func(*Record) // runs in every worker before a record is processed
 }
 
+// newBed makes a bed on the embedded broker, or on the real one that USHER_TEST_KAFKA names.
 func newBed(t *testing.T) *bed {
 	t.Helper()
+	if addr := os.Getenv("USHER_TEST_KAFKA"); addr != "" {
+		return newBedOn(t, []string{addr}, "t"+strconv.FormatInt(time.Now().UnixNano(), 36)+"-")
+	}
 	c, err := kfake.NewCluster(kfake.NumBrokers(1))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	return newBedOn(t, c.ListenAddrs())
+	return newBedOn(t, c.ListenAddrs(), "")
 }
 
-func newBedOn(t *testing.T, brokers []string) *bed {
+func newBedOn(t *testing.T, brokers []string, prefix string) *bed {
 	t.Helper()
 	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.MetadataMinAge(100*time.Millisecond),
 		kgo.ProducerBatchMaxBytes(8<<20))
@@ -56,18 +66,52 @@ func newBedOn(t *testing.T, brokers []string) *bed {
 		t.Fatal(err)
 	}
 	t.Cleanup(cl.Close)
-	b := &bed{t: t, brokers: brokers, cl: cl, adm: kadm.NewClient(cl)}
+	b := &bed{
+		t: t, brokers: brokers, cl: cl, adm: kadm.NewClient(cl), topics: DefaultTopics(prefix),
+		events: prefix + testEvents, group: prefix + "usher.router", logs: &logs{},
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(b.logs.String())
+		}
+	})
 	large := map[string]*string{"max.message.bytes": kadm.StringPtr("8388608")}
-	topics := DefaultTopics("")
 	for name, n := range map[string]int32{
-		testEvents: testPartitions, topics.Decisions: testPartitions, topics.DeadLetters: 1,
-		topics.Rows: 2, topics.State: testPartitions,
+		b.events: testPartitions, b.topics.Decisions: testPartitions, b.topics.DeadLetters: 1,
+		b.topics.Rows: 2, b.topics.State: testPartitions,
 	} {
 		if _, err := b.adm.CreateTopic(t.Context(), n, 1, large, name); err != nil {
 			t.Fatal(err)
 		}
 	}
+	b.settle()
 	return b
+}
+
+// logs keeps what workers log, for a test that fails.
+type logs struct {
+	sync.Mutex
+	bytes.Buffer
+}
+
+func (l *logs) Write(p []byte) (int, error) {
+	l.Lock()
+	defer l.Unlock()
+	return l.Buffer.Write(p)
+}
+
+// settle waits until every broker knows the new topics.
+func (b *bed) settle() {
+	b.t.Helper()
+	names := []string{b.events, b.topics.Decisions, b.topics.DeadLetters, b.topics.Rows, b.topics.State}
+	for range 100 {
+		ends, err := b.adm.ListEndOffsets(b.t.Context(), names...)
+		if err == nil && ends.Error() == nil {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	b.t.Fatal("the new topics do not settle")
 }
 
 // worker starts a worker; stop ends it cleanly.
@@ -79,18 +123,18 @@ func (b *bed) worker(instance string) (stop func()) {
 		b.t.Fatal(err)
 	}
 	line.before = b.before
-	details, err := b.adm.ListTopics(b.t.Context(), testEvents)
+	details, err := b.adm.ListTopics(b.t.Context(), b.events)
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	w := NewWorker(WorkerConfig{
-		Brokers: b.brokers, Group: "usher.router", Instance: instance,
+		Brokers: b.brokers, Group: b.group, Instance: b.topics.Rows + instance,
 		Source: Source{
-			Topic: testEvents, TopicID: details[testEvents].ID, Partitions: testPartitions,
+			Topic: b.events, TopicID: details[b.events].ID, Partitions: testPartitions,
 		},
-		Topics: DefaultTopics(""), RowsPartitions: 2, CommitInterval: 20 * time.Millisecond,
+		Topics: b.topics, RowsPartitions: 2, CommitInterval: 20 * time.Millisecond,
 		CommitRecords: 500, RestoreTimeout: 20 * time.Second,
-	}, line, m, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	}, line, m, slog.New(slog.NewTextHandler(b.logs, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- w.Run(ctx) }()
@@ -110,7 +154,7 @@ func (b *bed) publish(g *gen.Generator, n int) {
 		if !g.Next(&rec) {
 			break
 		}
-		r := &kgo.Record{Topic: testEvents, Value: append([]byte(nil), rec.Value...)}
+		r := &kgo.Record{Topic: b.events, Value: append([]byte(nil), rec.Value...)}
 		if rec.Value == nil {
 			r.Value = nil
 		}
@@ -133,17 +177,18 @@ func (b *bed) caughtUp() {
 	b.t.Helper()
 	deadline := time.Now().Add(time.Minute)
 	for time.Now().Before(deadline) {
-		ends, err := b.adm.ListEndOffsets(b.t.Context(), testEvents)
+		ends, err := b.adm.ListEndOffsets(b.t.Context(), b.events)
 		if err != nil {
 			b.t.Fatal(err)
 		}
-		have, err := b.adm.FetchOffsets(b.t.Context(), "usher.router")
-		if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
-			b.t.Fatal(err)
+		have, err := b.adm.FetchOffsets(b.t.Context(), b.group)
+		if err != nil { // the group is not there yet, or the broker looks for its coordinator
+			time.Sleep(50 * time.Millisecond)
+			continue
 		}
 		behind := false
 		ends.Each(func(o kadm.ListedOffset) {
-			at, ok := have.Lookup(testEvents, o.Partition)
+			at, ok := have.Lookup(b.events, o.Partition)
 			behind = behind || o.Offset > 0 && (!ok || at.At < o.Offset)
 		})
 		if !behind {
@@ -196,7 +241,7 @@ func (b *bed) read(topic string) []*kgo.Record {
 func (b *bed) blockTables() map[string]int {
 	b.t.Helper()
 	count := make(map[string]int)
-	for _, r := range b.read(DefaultTopics("").Rows) {
+	for _, r := range b.read(b.topics.Rows) {
 		h, err := rows.ParseHeader(r.Headers)
 		if err != nil {
 			b.t.Fatal(err)
@@ -238,10 +283,13 @@ func newGenerator(t *testing.T, conversations int) *gen.Generator {
 // decisionsOf returns the decisions without their last two fields, sorted.
 func decisionsOf(b *bed) []string {
 	var out []string
-	for _, r := range b.read(DefaultTopics("").Decisions) {
+	for _, r := range b.read(b.topics.Decisions) {
 		text, _, ok := strings.Cut(string(r.Value), `,"emitted_at":`)
 		if !ok {
 			b.t.Errorf("a decision without emitted_at: %d bytes", len(r.Value))
+		}
+		if b.events != testEvents { // another topic name is part of another id
+			text = strings.Replace(text[strings.Index(text, `"time":`):], b.events, testEvents, 1)
 		}
 		out = append(out, text)
 	}
@@ -268,7 +316,7 @@ func TestEveryRecordEndsOnce(t *testing.T) {
 		t.Errorf("%d dead letter rows, the generator broke %d records", got, truth.Broken)
 	}
 	byCode := make(map[event.Code]int64)
-	for _, r := range whole.read(DefaultTopics("").DeadLetters) {
+	for _, r := range whole.read(whole.topics.DeadLetters) {
 		for _, h := range r.Headers {
 			if h.Key == "dlq.code" {
 				byCode[event.Code(h.Value)]++
@@ -320,14 +368,14 @@ func TestRefusals(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		details, err := b.adm.ListTopics(t.Context(), testEvents)
+		details, err := b.adm.ListTopics(t.Context(), b.events)
 		if err != nil {
 			t.Fatal(err)
 		}
 		w := NewWorker(WorkerConfig{
-			Brokers: b.brokers, Group: "usher.router", Instance: "w0",
-			Source: Source{Topic: testEvents, TopicID: details[testEvents].ID, Partitions: testPartitions},
-			Topics: DefaultTopics(""), RowsPartitions: 2, CommitInterval: 20 * time.Millisecond,
+			Brokers: b.brokers, Group: b.group, Instance: b.topics.Rows + "w0",
+			Source: Source{Topic: b.events, TopicID: details[b.events].ID, Partitions: testPartitions},
+			Topics: b.topics, RowsPartitions: 2, CommitInterval: 20 * time.Millisecond,
 			CommitRecords: 500, RestoreTimeout: 2 * time.Second,
 		}, line, m, slog.New(slog.NewTextHandler(io.Discard, nil)))
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -341,20 +389,20 @@ func TestRefusals(t *testing.T) {
 
 	// A static member that stops does not leave: it keeps its partitions for its successor.
 	leave := func() {
-		if _, err := b.adm.LeaveGroup(t.Context(), kadm.LeaveGroup("usher.router").
-			InstanceIDs("w0")); err != nil {
+		if _, err := b.adm.LeaveGroup(t.Context(), kadm.LeaveGroup(b.group).
+			InstanceIDs(b.topics.Rows+"w0")); err != nil {
 			t.Fatal(err)
 		}
 	}
 	leave()
 	offsets := kadm.Offsets{}
-	offsets.AddOffset(testEvents, 0, 1, -1)
-	if err := b.adm.CommitAllOffsets(t.Context(), "usher.router", offsets); err != nil {
+	offsets.AddOffset(b.events, 0, 1, -1)
+	if err := b.adm.CommitAllOffsets(t.Context(), b.group, offsets); err != nil {
 		t.Fatal(err)
 	}
 	refused("moved offsets", "do not match", testKey)
 	leave()
-	if _, err := b.adm.DeleteGroup(t.Context(), "usher.router"); err != nil {
+	if _, err := b.adm.DeleteGroup(t.Context(), b.group); err != nil {
 		t.Fatal(err)
 	}
 	refused("deleted group", "no committed offset", testKey)

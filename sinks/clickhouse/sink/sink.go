@@ -88,6 +88,8 @@ func (s *Sink) options(k *kafka) []kgo.Opt {
 		kgo.BlockRebalanceOnPoll(),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.SessionTimeout(SessionTimeout),
+		// As long: a member that is lost while the group rebalances holds up all others.
+		kgo.RebalanceTimeout(SessionTimeout),
 		kgo.HeartbeatInterval(SessionTimeout/5),
 		kgo.AdjustFetchOffsetsFn(func(
 			ctx context.Context, at map[string]map[int32]kgo.Offset,
