@@ -4,7 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"regexp"
 	"text/tabwriter"
 	"time"
 
@@ -25,11 +28,11 @@ type analyzeOptions struct {
 func (a *app) analyzeCommand() *cobra.Command {
 	o := analyzeOptions{}
 	c := &cobra.Command{
-		Use:   "analyze FILE…",
+		Use:   "analyze PATH…",
 		Short: "Response times of files of events, without any server",
-		Long: `Take files of events (JSON lines, plain, .gz or .zst, - is standard input) through the same
-pipeline as "usher run", each conversation sorted first, and print the figures by the same
-definitions as the KPI views. Nothing is stored and nothing has to be installed. A figure whose
+		Long: `Take files of events (JSON lines, plain, .gz or .zst, directories of them, - is standard input)
+through the same pipeline as "usher run", each conversation sorted first, and print the figures by
+the same definitions as the KPI views. Nothing is stored and nothing has to be installed. A figure whose
 events never came is not known, never 0. Foreign files: "usher import" makes events of them.`,
 		Example: `  usher analyze events.jsonl
   usher analyze january.jsonl.gz february.jsonl.gz --json | jq .first_reply_p90_ms`,
@@ -43,18 +46,42 @@ events never came is not known, never 0. Foreign files: "usher import" makes eve
 	return c
 }
 
-func (a *app) analyze(ctx context.Context, o analyzeOptions, files []string) error {
-	for _, file := range files {
-		info, err := os.Stat(file)
-		if file == "-" {
+// eventFile is the name of a file that a directory is searched for.
+var eventFile = regexp.MustCompile(`\.(jsonl|ndjson)(\.gz|\.zst)?$`)
+
+// eventFiles replaces directories by the files of events below them, in the order of their names.
+func eventFiles(paths []string) ([]string, error) {
+	var out []string
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if path == "-" || err == nil && !info.IsDir() {
+			out = append(out, path)
 			continue
 		}
 		if err != nil {
-			return usagef("cannot open the input: %w", err)
+			return nil, usagef("cannot open the input: %w", err)
 		}
-		if info.IsDir() {
-			return usagef("%s is a directory; name the files in it", file)
+		before := len(out)
+		err = filepath.WalkDir(path, func(file string, d fs.DirEntry, err error) error {
+			if err == nil && d.Type().IsRegular() && eventFile.MatchString(file) {
+				out = append(out, file)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the directory: %w", err)
 		}
+		if len(out) == before {
+			return nil, usagef("%s holds no .jsonl or .ndjson file, plain, .gz or .zst", path)
+		}
+	}
+	return out, nil
+}
+
+func (a *app) analyze(ctx context.Context, o analyzeOptions, paths []string) error {
+	files, err := eventFiles(paths)
+	if err != nil {
+		return err
 	}
 	line, lc, err := a.localLine(o.model)
 	if err != nil {

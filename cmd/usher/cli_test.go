@@ -72,7 +72,7 @@ func TestWrongUsage(t *testing.T) {
 	wrong("no time zone", "import", "jsonl", file, "--out", "x", "--tz", "Riga")
 	wrong("no such file", "analyze", "none.jsonl")
 	wrong("at least one file", "analyze")
-	wrong("is a directory", "analyze", t.TempDir())
+	wrong("holds no .jsonl", "analyze", t.TempDir())
 	wrong("needs --in FILE", "train", "--out", "x")
 	wrong("no such file", "train", "--in", "none.tsv", "--out", "x")
 	wrong("needs --model", "eval", "--in", file)

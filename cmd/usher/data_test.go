@@ -68,6 +68,21 @@ func TestImportThenAnalyze(t *testing.T) {
 			t.Errorf("%s = %v, want %v", key, v, want)
 		}
 	}
+	if below := (call{args: []string{"analyze", "--json", dir}}.good(t)); below.stdout == a.stdout {
+		t.Error("the directory holds the export too, whose lines are no events")
+	}
+	only := filepath.Join(dir, "below", "deep")
+	if err := os.MkdirAll(only, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(out, filepath.Join(only, "events.jsonl")); err != nil {
+		t.Fatal(err)
+	}
+	out = filepath.Join(only, "events.jsonl")
+	below := call{args: []string{"analyze", "--json", filepath.Dir(only)}}.good(t)
+	if diff := cmp.Diff(a.stdout, below.stdout); diff != "" {
+		t.Errorf("a directory differs from its file: %s", diff)
+	}
 	people := call{args: []string{"analyze", out}}.good(t)
 	has(t, "the text", people.stdout, "median 5m0s", "50.00 %", "anna", "not known")
 }

@@ -109,6 +109,24 @@ func TestAnalyzeEqualsTheViews(t *testing.T) {
 			busiest["agent_id"].(string)+"'"))
 }
 
+// The player knows an import by its content: the second time nothing comes in.
+func TestImportToAStoreTwice(t *testing.T) {
+	needEngine(t)
+	data := filepath.Join(t.TempDir(), "data")
+	export := write(t, "export.jsonl", foreign)
+	for range 2 {
+		r := call{args: append([]string{"import", "jsonl", export, "--data", data}, foreignFlags...)}.good(t)
+		if r.stdout != "" {
+			t.Errorf("standard output: %q", r.stdout)
+		}
+	}
+	r := call{args: []string{"sql", "--data", data, "--format", "TSV",
+		"SELECT count(), countIf(has(flags, 'duplicate')) FROM events"}}.good(t)
+	if r.stdout != "3\t0\n" {
+		t.Errorf("events and duplicates: %q", r.stdout)
+	}
+}
+
 // The audit counts exactly what was taken away and what was put in twice, also in what an earlier
 // audit has passed.
 func TestAuditSeesWhatIsDoneByHand(t *testing.T) {
