@@ -1,10 +1,11 @@
-package rows
+package rows_test
 
 import (
 	"math/rand/v2"
 	"reflect"
 	"testing"
 
+	"usher/sinks/clickhouse/rows"
 	"usher/sinks/clickhouse/schema"
 )
 
@@ -13,9 +14,9 @@ import (
 func check[T any](t *testing.T, name string) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(7, 7))
-	b := NewBlock[T](schema.Lookup(name))
-	var m Merge
-	at := Position{TopicID: schema.UUID{0: 1, 15: 9}, Partition: 3, LeaseUntil: 1_793_000_000_123}
+	b := rows.NewBlock[T](schema.Lookup(name))
+	var m rows.Merge
+	at := rows.Position{TopicID: schema.UUID{0: 1, 15: 9}, Partition: 3, LeaseUntil: 1_793_000_000_123}
 	for round := range 3 {
 		b.Reset()
 		m.Reset()
@@ -73,13 +74,13 @@ func TestBlocksHoldWhatTheStructsHeld(t *testing.T) {
 
 func TestAppendingAndEncodingAllocatesNothing(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	b := NewBlock[schema.Event](schema.Lookup(schema.TableEvents))
+	b := rows.NewBlock[schema.Event](schema.Lookup(schema.TableEvents))
 	row := make([]schema.Event, 50)
 	for i := range row {
 		fill(reflect.ValueOf(&row[i]).Elem(), r)
 	}
 	var dst []byte
-	var m Merge
+	var m rows.Merge
 	var out []byte
 	once := func() {
 		b.Reset()
@@ -94,7 +95,7 @@ func TestAppendingAndEncodingAllocatesNothing(t *testing.T) {
 		if err := m.Add(dst, 2); err != nil {
 			t.Fatal(err)
 		}
-		out = m.Encode(out[:0], Position{})
+		out = m.Encode(out[:0], rows.Position{})
 	}
 	once()
 	// Encode asks for the five position columns once per insert of up to 100,000 rows.
@@ -130,7 +131,7 @@ func lifelike() *schema.Event {
 
 // BenchmarkEvent is one row appended and encoded.
 func BenchmarkEvent(b *testing.B) {
-	block := NewBlock[schema.Event](schema.Lookup(schema.TableEvents))
+	block := rows.NewBlock[schema.Event](schema.Lookup(schema.TableEvents))
 	row := lifelike()
 	var dst []byte
 	b.ReportAllocs()
@@ -145,12 +146,12 @@ func BenchmarkEvent(b *testing.B) {
 
 // BenchmarkMergeEvent is one row of a record joined to a range of 50,000 and encoded again.
 func BenchmarkMergeEvent(b *testing.B) {
-	block := NewBlock[schema.Event](schema.Lookup(schema.TableEvents))
+	block := rows.NewBlock[schema.Event](schema.Lookup(schema.TableEvents))
 	for range 1000 {
 		block.Append(lifelike())
 	}
 	native := block.EncodeNative(nil)
-	var m Merge
+	var m rows.Merge
 	var dst []byte
 	b.ReportAllocs()
 	b.ResetTimer()
@@ -159,7 +160,7 @@ func BenchmarkMergeEvent(b *testing.B) {
 			b.Fatal(err)
 		}
 		if m.Rows() >= 50_000 {
-			dst = m.Encode(dst[:0], Position{})
+			dst = m.Encode(dst[:0], rows.Position{})
 			m.Reset()
 		}
 	}

@@ -1,4 +1,4 @@
-package rows
+package rows_test
 
 import (
 	"bytes"
