@@ -306,6 +306,7 @@ func checkRoundTrip(t *testing.T, table *Table, k Key, value []byte) {
 		same = same && w.entries[i] == want.entries[i] &&
 			(!w.entries[i].has(flagSeq) || w.seqs[i] == want.seqs[i])
 	}
+	gotBase.noted = base.noted
 	if !same || gotBase != base {
 		t.Errorf("read back differently:\n%+v\n%+v", base, gotBase)
 	}

@@ -76,6 +76,7 @@ type state struct {
 	judge                uint32 // word: actor of the session_end that judged
 	intent               uint32 // word: of the latest bot message that named one
 	unanswered           uint32 // customer messages since the last reply
+	noted                uint32 // tuple of dimensions noted last: a saving, not in the changelog
 	status               event.StatusTo
 	role                 uint8 // rank+1 of the latest to.role, 0 = none
 	pending              bool  // esc waits for a person

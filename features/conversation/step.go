@@ -154,7 +154,8 @@ func settleCycle(s *state, out *found) {
 // note takes what every event of a cycle tells: dimensions (the first that is not empty stays) and
 // that an agent acted.
 func (m *machine) note(s *state, e *entry) {
-	if id := e.dims(); id != 0 {
+	if id := e.dims(); id != s.noted {
+		s.noted = id
 		d := m.tuples.get(id)
 		for i := range d {
 			if s.dims[i] == 0 {

@@ -21,22 +21,29 @@ func startHuman(s *state, e *entry) {
 	}
 }
 
-// ended describes a wait that e ends; the wait's time is never negative.
+// span measures a wait that e ends: its time is never negative, and pauses are no longer than it.
+func (m *machine) span(s *state, w *wait, since int64, e *entry, by EndedBy) (time, paused int64) {
+	now := e.time()
+	m.skewed = m.skewed || skewed(since, now, by)
+	time = max(0, now-since)
+	return time, min(time, w.paused+pausedSince(s, since, now))
+}
+
+// skewed: a reply that follows its question in the order but is dated before it.
+func skewed(since, now int64, by EndedBy) bool { return by != EndedByClose && now < since }
+
+// ended is the fact of a wait that e ends.
 func (m *machine) ended(s *state, w *wait, since int64, e *entry, by EndedBy) turn {
 	t := turn{
 		offset: w.offset, cycleOffset: s.offset, since: since, endedAt: e.time(),
 		dims: s.dims, ordinal: s.ordinal, turn: w.turn,
 		team: m.teamOf(s, e), queue: s.queueNow(), agent: m.actorOf(e),
 		label: s.label, variant: s.variant,
-		endedBy: by, first: w.turn == 1, final: true,
+		endedBy: by, first: w.turn == 1, final: true, skewed: skewed(since, e.time(), by),
 	}
 	if t.agent == 0 {
 		t.agent = s.assignee
 	}
-	t.wait = max(0, t.endedAt-since)
-	t.paused = min(t.wait, w.paused+pausedSince(s, since, t.endedAt))
-	t.skewed = by != EndedByClose && t.endedAt < since
-	m.skewed = m.skewed || t.skewed
 	return t
 }
 
@@ -52,26 +59,30 @@ func (m *machine) endAny(s *state, e *entry, by EndedBy, out *found) {
 	if s.waitSince == 0 {
 		return
 	}
-	t := m.ended(s, &s.any, s.waitSince, e, by)
-	s.endedWaits++
-	s.requesterWait += t.wait - t.paused
-	s.requesterWaitAt = t.endedAt
-	s.cycle.paused += t.paused
-	s.waitSince, s.any = 0, wait{}
+	time, paused := m.span(s, &s.any, s.waitSince, e, by)
 	if out != nil {
+		t := m.ended(s, &s.any, s.waitSince, e, by)
+		t.wait, t.paused = time, paused
 		out.turns = append(out.turns, t)
 	}
+	s.endedWaits++
+	s.requesterWait += time - paused
+	s.requesterWaitAt = e.time()
+	s.cycle.paused += paused
+	s.waitSince, s.any = 0, wait{}
 }
 
 func (m *machine) endHuman(s *state, e *entry, by EndedBy, out *found) {
 	if s.humanSince == 0 {
 		return
 	}
-	t := m.ended(s, &s.human, s.humanSince, e, by)
-	s.humanSince, s.human = 0, wait{}
+	time, paused := m.span(s, &s.human, s.humanSince, e, by)
 	if out != nil {
+		t := m.ended(s, &s.human, s.humanSince, e, by)
+		t.wait, t.paused = time, paused
 		out.human = append(out.human, t)
 	}
+	s.humanSince, s.human = 0, wait{}
 }
 
 // status: pending and snoozed pause, every other status ends the pause; hold is waiting time but
