@@ -1,10 +1,3 @@
-// Package conversation keeps the state of every conversation of one input partition and turns
-// events into facts: waits that ended, cycles, escalations, voids, each signed so that a late event
-// corrects what was written (CONTRACT section 2, KPIS section 0).
-//
-// A conversation is a base (all that is settled) and a window of its last 16 events in their order;
-// folding the window over the base gives the present. Whatever an arrival changes is the difference
-// of the facts before and after it.
 package conversation
 
 import "usher/pipeline/event"
