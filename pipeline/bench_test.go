@@ -40,8 +40,9 @@ func benchLine(b *testing.B, cfg LineConfig) {
 		})
 		bytes += int64(len(rec.Value))
 	}
-	part := newPartition(Source{Topic: testEvents, Partitions: 1}, 0, &restored{
-		table: conversation.NewTable(conversation.Config{}), job: restoreJob{committed: -1},
+	part := newPartition(Source{Topic: testEvents, Partitions: 1}, 0, &Restore{
+		table: conversation.NewTable(conversation.Config{}),
+		job:   RestoreJob{Committed: Committed{Offset: -1, Seq: -1}},
 	})
 	blk := newBlocks(part)
 	var res Result

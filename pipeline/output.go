@@ -1,12 +1,10 @@
 package pipeline
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -36,14 +34,16 @@ func (e *poisonError) Error() string {
 	return fmt.Sprintf("cannot process partition %d offset %d: it panicked", e.partition, e.offset)
 }
 
+// Producer takes the records of the open transaction. It keeps the values of a record until the
+// transaction has ended, and no longer.
+type Producer interface{ Produce(rec *kgo.Record) }
+
 // output gathers what one transaction writes and produces it. Buffers are reused from transaction
-// to transaction: records are only reused after End, when every promise has been kept.
+// to transaction: a transaction ends after every one of its records was acknowledged or given up.
 type output struct {
-	cfg    WorkerConfig
+	cfg    RouterConfig
 	line   *Line
-	sess   *kgo.GroupTransactSession
-	ctx    context.Context
-	first  *kgo.FirstErrPromise
+	to     Producer
 	arena  []byte
 	blocks map[int32]*blocks
 	nowMS  int64
@@ -52,50 +52,47 @@ type output struct {
 	res    Result
 }
 
-func newOutput(cfg WorkerConfig, line *Line, sess *kgo.GroupTransactSession) *output {
+func newOutput(cfg RouterConfig, line *Line, to Producer) *output {
 	return &output{
-		cfg: cfg, line: line, sess: sess,
+		cfg: cfg, line: line, to: to,
 		blocks: make(map[int32]*blocks), panics: make(map[int64]int),
 	}
 }
 
-func (o *output) begin(now time.Time) {
+func (o *output) begin(nowMS int64) {
 	o.arena = o.arena[:0]
-	o.nowMS = now.UnixMilli()
-	o.first = kgo.AbortingFirstErrPromise(o.sess.Client())
+	o.nowMS = nowMS
 	for _, b := range o.blocks {
 		b.reset()
 	}
 }
 
 // record takes one input record through the line and appends what comes out.
-func (o *output) record(ctx context.Context, part *partition, rec *kgo.Record) error {
-	o.ctx = ctx
+func (o *output) record(part *partition, rec *kgo.Record) error {
 	b := o.of(part)
+	o.cut(b)
 	b.gap(part, rec, o.nowMS)
 	part.next = rec.Offset + 1
 	if rec.Attrs.IsControl() {
 		return nil
 	}
-	began := time.Now()
+	began := o.cfg.Now()
 	if err := o.process(part, rec); err != nil {
 		return err
 	}
 	r := &o.res
 	if r.Reject != nil {
 		o.deadLetter(b, rec)
-		o.cut(b)
 		return nil
 	}
 	b.event(o.line, r, rec.Offset, o.nowMS)
 	if d := r.Decision; d != nil {
-		d.EmittedAtMS = time.Now().UnixMilli()
-		d.LatencyUS = time.Since(began).Microseconds()
+		now := o.cfg.Now()
+		d.EmittedAtMS, d.LatencyUS = now.UnixMilli(), now.Sub(began).Microseconds()
 		o.produce(o.cfg.Topics.Decisions, r.Event.ConversationID,
 			func(dst []byte) []byte { return route.AppendJSON(dst, d) })
 		b.decision(o.line, r, rec.Offset)
 	}
-	o.cut(b)
 	return nil
 }
 
@@ -157,9 +154,9 @@ func (o *output) deadLetter(b *blocks, rec *kgo.Record) {
 		add("dlq.truncated", "true")
 		add("dlq.sha256", digest)
 	}
-	o.sess.Produce(o.ctx, &kgo.Record{
+	o.to.Produce(&kgo.Record{
 		Topic: o.cfg.Topics.DeadLetters, Key: rec.Key, Value: value, Headers: headers,
-	}, o.first.Promise())
+	})
 }
 
 // produce sends a record whose value is built in the transaction's arena. The arena may move while
@@ -169,13 +166,14 @@ func (o *output) produce(topic string, key []byte, build func([]byte) []byte) {
 	o.arena = append(o.arena, key...)
 	valueAt := len(o.arena)
 	o.arena = build(o.arena)
-	o.sess.Produce(o.ctx, &kgo.Record{
+	o.to.Produce(&kgo.Record{
 		Topic: topic, Key: o.arena[keyAt:valueAt:valueAt], Value: o.arena[valueAt:len(o.arena):len(o.arena)],
-	}, o.first.Promise())
+	})
 }
 
-// cut sends the blocks that have reached the size limit of a record. They claim no progress: what
-// else came of their records is still to follow.
+// cut sends the blocks that have reached the size limit of a record, before the next record adds to
+// them: so a block is left at the end that claims the progress. These claim none: what else came of
+// their records is still to follow.
 func (o *output) cut(b *blocks) {
 	for _, blk := range b.all {
 		if blk.Bytes() >= rows.BytesMax {
@@ -193,27 +191,18 @@ func (o *output) send(b *blocks, blk block, to int64) {
 		Table: blk.Table().Name, Version: schema.Version, Day: b.src.Day,
 		SrcTopicID: b.src.SrcTopicID, SrcPartition: b.partition, SrcFrom: b.from, SrcTo: to,
 	}
-	o.sess.Produce(o.ctx, &kgo.Record{
+	o.to.Produce(&kgo.Record{
 		Topic:     o.cfg.Topics.Rows,
 		Partition: b.partition % o.cfg.RowsPartitions,
 		Value:     o.arena[at:len(o.arena):len(o.arena)],
 		Headers:   h.Append(nil),
-	}, o.first.Promise())
+	})
 	blk.Reset()
 }
 
 // finish appends what a transaction owes beside its records: facts, row blocks, changelog and
 // progress. The progress record comes last, so that whoever reads it has read the state before it.
-func (o *output) finish(ctx context.Context, parts map[int32]*partition) {
-	o.ctx = ctx
-	for _, part := range parts {
-		if part.touched {
-			o.finishPartition(part)
-		}
-	}
-}
-
-func (o *output) finishPartition(part *partition) {
+func (o *output) finish(part *partition) {
 	b := o.blocks[part.id]
 	b.facts(part, o.line)
 	var last block
@@ -226,15 +215,14 @@ func (o *output) finishPartition(part *partition) {
 		}
 		last = blk
 	}
-	if last == nil {
-		panic("BUG: a touched partition without rows")
+	switch {
+	case last != nil:
+		o.send(b, last, part.next)
+	case part.next > b.from:
+		panic("BUG: a partition that moved on without rows")
 	}
-	o.send(b, last, part.next)
 	part.table.Changelog(func(key conversation.Key, value []byte) { o.state(part, key[:], value) })
-	p := Progress{
-		TopicID: part.source.TopicID, Next: part.next,
-		Fingerprint: o.line.fingerprint, DayUTC: part.day,
-	}
+	p := part.progress(o.line.fingerprint)
 	var buf [progressBytes]byte
 	o.state(part, []byte(ProgressKey), p.AppendTo(buf[:0]))
 }
@@ -248,21 +236,7 @@ func (o *output) state(part *partition, key, value []byte) {
 	if value != nil {
 		rec.Value = o.arena[valueAt:len(o.arena):len(o.arena)]
 	}
-	o.sess.Produce(o.ctx, rec, o.first.Promise())
-}
-
-func (o *output) produceError() error { return o.first.Err() }
-
-// committed tells the partitions that the transaction holds.
-func (o *output) committed(parts map[int32]*partition) {
-	for _, part := range parts {
-		if part.touched {
-			part.touched = false
-			part.committed = part.next
-			part.table.BeginTransaction()
-		}
-	}
-	clear(o.panics)
+	o.to.Produce(rec)
 }
 
 // fill makes in the record rec of part.

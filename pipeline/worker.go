@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -34,9 +35,9 @@ type WorkerConfig struct {
 	ClientOpts     []kgo.Opt // TLS, SASL
 }
 
-// Worker owns one Kafka client, one transactional id, the partitions assigned to it and their state.
-// Run is one synchronous loop; only the group callbacks of the client run beside it, and they leave
-// nothing but notes in assignments.
+// Worker drives a Router with one Kafka client, one transactional id and the partitions that the
+// group assigns to it. Run is one synchronous loop; only the group callbacks of the client run
+// beside it, and they leave nothing but notes in assignments.
 type Worker struct {
 	cfg     WorkerConfig
 	line    *Line
@@ -45,21 +46,19 @@ type Worker struct {
 	now     func() time.Time
 
 	sess     *kgo.GroupTransactSession
-	parts    map[int32]*partition
-	waiting  map[int32]uint64 // partitions in restore, by the epoch that asked
-	notes    assignments
+	router   *Router
 	restorer *restorer
-	out      *output
-	begun    time.Time // of the open transaction; zero when none is open
-	records  int       // in the open transaction
+	notes    assignments
+	first    *kgo.FirstErrPromise // of the open transaction
+	begun    time.Time            // the open transaction
 }
 
 // assignments collects what the group callbacks report until the loop takes it.
 type assignments struct {
 	sync.Mutex
-	epoch   uint64
+	owned   map[int32]bool // of the latest assignment; nil: of none
 	revoked []int32
-	offsets map[int32]int64 // committed, −1 for none
+	offsets map[int32]Committed
 	wake    context.CancelFunc
 }
 
@@ -67,7 +66,6 @@ type assignments struct {
 func NewWorker(cfg WorkerConfig, line *Line, m *Metrics, log *slog.Logger) *Worker {
 	return &Worker{
 		cfg: cfg, line: line, log: log.With("worker", cfg.Instance), metrics: m, now: time.Now,
-		parts: make(map[int32]*partition), waiting: make(map[int32]uint64),
 	}
 }
 
@@ -79,16 +77,28 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	defer w.sess.Close()
 	w.restorer = &restorer{
-		brokers: w.cfg.Brokers, topic: w.cfg.Topics.State, timeout: w.cfg.RestoreTimeout,
-		state: w.line.cfg.State, check: w.checkProgress, out: make(chan restored),
+		brokers: w.cfg.Brokers, opts: w.cfg.ClientOpts, topic: w.cfg.Topics.State,
+		timeout: w.cfg.RestoreTimeout, out: make(chan restored),
 	}
-	w.out = newOutput(w.cfg, w.line, w.sess)
+	w.router = NewRouter(RouterConfig{
+		Group: w.cfg.Group, Source: w.cfg.Source, Topics: w.cfg.Topics,
+		RowsPartitions:   w.cfg.RowsPartitions,
+		CommitIntervalMS: w.cfg.CommitInterval.Milliseconds(), CommitRecords: w.cfg.CommitRecords,
+		State: w.line.cfg.State, Now: w.now,
+	}, w.line, w)
 	for ctx.Err() == nil {
+		w.takeNotes()
+		w.adopt()
 		if err := w.step(ctx); err != nil {
 			return err
 		}
 	}
-	return w.commit(ctx, kgo.TryCommit)
+	for w.router.Close(); !w.router.Idle(); {
+		if err := w.step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w *Worker) connect() error {
@@ -105,7 +115,7 @@ func (w *Worker) connect() error {
 		kgo.HeartbeatInterval(time.Second),
 		kgo.ConsumerGroup(w.cfg.Group),
 		kgo.ConsumeTopics(w.cfg.Source.Topic),
-		kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		kgo.Balancers(&noting{kgo.CooperativeStickyBalancer(), w.onAssignment}),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(),
@@ -130,10 +140,15 @@ func (w *Worker) onRevoked(_ context.Context, _ *kgo.Client, lost map[string][]i
 	w.notes.Lock()
 	defer w.notes.Unlock()
 	for _, p := range lost[w.cfg.Source.Topic] {
-		w.notes.revoked = append(w.notes.revoked, p)
-		delete(w.notes.offsets, p)
+		w.notes.giveUp(p)
 	}
 	w.notes.ring()
+}
+
+func (a *assignments) giveUp(p int32) {
+	a.revoked = append(a.revoked, p)
+	delete(a.offsets, p)
+	delete(a.owned, p)
 }
 
 // onOffsets runs after every assignment, when the group's stable offsets are known and nothing has
@@ -143,17 +158,21 @@ func (w *Worker) onOffsets(_ context.Context, cl *kgo.Client, resp *kmsg.OffsetF
 	w.notes.Lock()
 	defer w.notes.Unlock()
 	if w.notes.offsets == nil {
-		w.notes.offsets = make(map[int32]int64)
+		w.notes.offsets = make(map[int32]Committed)
 	}
-	note := func(topic string, partition int32, offset int64) {
-		if topic == w.cfg.Source.Topic {
-			w.notes.offsets[partition] = offset
-			cl.PauseFetchPartitions(map[string][]int32{topic: {partition}})
+	note := func(topic string, partition int32, offset int64, meta *string) {
+		if topic != w.cfg.Source.Topic {
+			return
 		}
+		if meta == nil {
+			meta = new(string)
+		}
+		w.notes.offsets[partition] = ParseCommitted(offset, *meta)
+		cl.PauseFetchPartitions(map[string][]int32{topic: {partition}})
 	}
 	for _, t := range resp.Topics {
 		for _, p := range t.Partitions {
-			note(t.Topic, p.Partition, p.Offset)
+			note(t.Topic, p.Partition, p.Offset, p.Metadata)
 		}
 	}
 	for _, g := range resp.Groups {
@@ -163,7 +182,7 @@ func (w *Worker) onOffsets(_ context.Context, cl *kgo.Client, resp *kmsg.OffsetF
 				if name == "" && t.TopicID == w.cfg.Source.TopicID {
 					name = w.cfg.Source.Topic
 				}
-				note(name, p.Partition, p.Offset)
+				note(name, p.Partition, p.Offset, p.Metadata)
 			}
 		}
 	}
@@ -177,213 +196,188 @@ func (a *assignments) ring() {
 	}
 }
 
-// step is one round: take over what the group and the restorer report, poll, process, and end the
-// transaction when it is due.
-func (w *Worker) step(ctx context.Context) error {
-	w.takeNotes(ctx)
-	if err := w.adopt(); err != nil {
-		return err
+// takeNotes tells the router of revocations and assignments.
+func (w *Worker) takeNotes() {
+	w.notes.Lock()
+	revoked, offsets := w.notes.revoked, w.notes.offsets
+	w.notes.revoked, w.notes.offsets = nil, nil
+	w.notes.Unlock()
+	for _, p := range revoked {
+		w.router.Revoked(p)
+		w.log.Info("partition given up", "topic", w.cfg.Source.Topic, "partition", p)
 	}
-	if len(w.parts) > 0 || len(w.waiting) == 0 {
-		fetches := w.poll(ctx)
-		if err := w.process(ctx, fetches); err != nil {
-			return err
+	for p, committed := range offsets {
+		w.router.Assigned(p, committed)
+	}
+}
+
+// adopt hands over every state that is ready.
+func (w *Worker) adopt() {
+	for {
+		select {
+		case res := <-w.restorer.out:
+			w.router.Restored(res.state, res.err)
+		default:
+			return
 		}
-	} else if err := w.awaitState(ctx); err != nil {
-		return err
 	}
-	if !w.begun.IsZero() && w.due() {
-		return w.commit(ctx, kgo.TryCommit)
+}
+
+// step does the router's next step.
+func (w *Worker) step(ctx context.Context) error {
+	s := w.router.Next(w.now().UnixMilli())
+	own := map[string][]int32{w.cfg.Source.Topic: {s.Partition}}
+	switch s.Kind {
+	case StepPoll:
+		w.poll(ctx, s)
+	case StepPause:
+		w.sess.Client().PauseFetchPartitions(own)
+	case StepRestore:
+		w.restorer.start(ctx, s.State)
+	case StepResume:
+		w.sess.Client().ResumeFetchPartitions(own)
+		w.log.Info("partition taken over", "topic", w.cfg.Source.Topic, "partition", s.Partition,
+			"conversations", s.State.table.Len(), "records", s.State.records, "took", s.State.took)
+	case StepBegin:
+		w.begun = w.now()
+		w.router.Begun(w.sess.Begin())
+		w.first = kgo.AbortingFirstErrPromise(w.sess.Client())
+	case StepFlush:
+		w.router.Flushed(w.flush(ctx))
+	case StepEnd:
+		w.end(ctx, s)
+	case StepRefuse:
+		return s.Err
 	}
 	return nil
 }
 
-func (w *Worker) due() bool {
-	return w.records >= w.cfg.CommitRecords || w.now().Sub(w.begun) >= w.cfg.CommitInterval
+// Produce implements Producer.
+func (w *Worker) Produce(rec *kgo.Record) {
+	// Never cancelled: what was begun is seen through, or aborted.
+	w.sess.Produce(context.Background(), rec, w.first.Promise())
 }
 
-// poll waits for records at most until the open transaction is due, and is woken by an assignment.
-func (w *Worker) poll(ctx context.Context) kgo.Fetches {
-	wait := time.Second
-	if len(w.waiting) > 0 {
-		wait = 20 * time.Millisecond // a table may be handed over at any moment
-	}
-	if !w.begun.IsZero() {
-		wait = min(wait, max(w.cfg.CommitInterval-w.now().Sub(w.begun), time.Millisecond))
-	}
-	pollCtx, cancel := context.WithTimeout(ctx, wait)
+// poll waits for records, and is woken by an assignment.
+func (w *Worker) poll(ctx context.Context, s Step) {
+	pollCtx, cancel := context.WithTimeout(ctx, time.Duration(s.WaitMS)*time.Millisecond)
 	defer cancel()
 	w.notes.Lock()
 	w.notes.wake = cancel
 	pending := len(w.notes.offsets)+len(w.notes.revoked) > 0
 	w.notes.Unlock()
 	if pending {
-		return nil
+		return
 	}
-	return w.sess.PollRecords(pollCtx, max(1, w.cfg.CommitRecords-w.records))
-}
-
-// takeNotes applies revocations and asks for the state of newly assigned partitions.
-func (w *Worker) takeNotes(ctx context.Context) {
-	w.notes.Lock()
-	revoked, offsets := w.notes.revoked, w.notes.offsets
-	w.notes.revoked, w.notes.offsets = nil, nil
-	w.notes.Unlock()
-	for _, p := range revoked {
-		delete(w.parts, p)
-		delete(w.waiting, p)
-		w.log.Info("partition given up", "topic", w.cfg.Source.Topic, "partition", p)
-	}
-	for p, committed := range offsets {
-		delete(w.parts, p)
-		w.askRestore(ctx, p, committed)
-	}
-}
-
-func (w *Worker) askRestore(ctx context.Context, p int32, committed int64) {
-	w.notes.epoch++
-	w.waiting[p] = w.notes.epoch
-	w.restorer.start(ctx, restoreJob{partition: p, committed: committed, epoch: w.notes.epoch})
-}
-
-// adopt takes over every table that is ready.
-func (w *Worker) adopt() error {
-	for {
-		select {
-		case res := <-w.restorer.out:
-			if err := w.adoptOne(res); err != nil {
-				return err
-			}
-		default:
-			return nil
-		}
-	}
-}
-
-func (w *Worker) awaitState(ctx context.Context) error {
-	select {
-	case res := <-w.restorer.out:
-		return w.adoptOne(res)
-	case <-time.After(100 * time.Millisecond): // notes may have come
-	case <-ctx.Done():
-	}
-	return nil
-}
-
-func (w *Worker) adoptOne(res restored) error {
-	id := res.job.partition
-	if w.waiting[id] != res.job.epoch {
-		return nil // given up or asked again since
-	}
-	delete(w.waiting, id)
-	if res.err != nil {
-		return fmt.Errorf("cannot restore partition %d of %s: %w", id, w.cfg.Source.Topic, res.err)
-	}
-	w.parts[id] = newPartition(w.cfg.Source, id, &res)
-	w.sess.Client().ResumeFetchPartitions(map[string][]int32{w.cfg.Source.Topic: {id}})
-	w.log.Info("partition taken over", "topic", w.cfg.Source.Topic, "partition", id,
-		"conversations", res.table.Len(), "records", res.records, "took", res.took)
-	return nil
-}
-
-func (w *Worker) checkProgress(partition int32, p *Progress) error {
-	if p.TopicID != w.cfg.Source.TopicID {
-		return fmt.Errorf("cannot go on with partition %d: topic %s was deleted and created again "+
-			"since its state was written; use another topic name, or delete the state topic and the "+
-			"group %s to begin anew", partition, w.cfg.Source.Topic, w.cfg.Group)
-	}
-	if p.Fingerprint != w.line.fingerprint {
-		return fmt.Errorf("cannot go on with partition %d: privacy.key is not the one that its state "+
-			"was written with; configure the earlier key, or begin anew with another prefix", partition)
-	}
-	return nil
-}
-
-// process takes the records of one poll into the open transaction, beginning one if need be.
-func (w *Worker) process(ctx context.Context, fetches kgo.Fetches) error {
+	fetches := w.sess.PollRecords(pollCtx, s.Records)
 	for _, fe := range fetches.Errors() {
 		if errors.Is(fe.Err, context.DeadlineExceeded) || errors.Is(fe.Err, context.Canceled) {
 			continue
 		}
-		if errors.Is(fe.Err, kgo.ErrClientClosed) {
-			return fe.Err
-		}
 		w.log.Warn("cannot fetch; trying again", "topic", fe.Topic, "partition", fe.Partition,
 			"error", fe.Err)
 	}
-	if fetches.NumRecords() == 0 {
-		return nil
-	}
-	if w.begun.IsZero() {
-		if err := w.sess.Begin(); err != nil {
-			return fmt.Errorf("cannot begin a transaction: %w", err)
-		}
-		w.begun = w.now()
-		w.out.begin(w.begun)
-	}
-	var err error
-	fetches.EachPartition(func(ftp kgo.FetchTopicPartition) {
-		part := w.parts[ftp.Partition]
-		if part == nil || err != nil {
-			return // revoked while polled: the transaction will abort
-		}
-		for _, rec := range ftp.Records {
-			w.records++
-			if err = w.out.record(context.WithoutCancel(ctx), part, rec); err != nil {
-				return
-			}
-		}
-	})
-	var p *poisonError
-	if errors.As(err, &p) {
-		w.log.Error("record processing panicked", "topic", w.cfg.Source.Topic,
-			"partition", p.partition, "offset", p.offset, "tries", p.tries, "panic", p.kind)
-		return w.abort(ctx)
-	}
-	return err
+	fetches.EachPartition(func(p kgo.FetchTopicPartition) { w.router.Fetched(p.Records) })
 }
 
-func (w *Worker) abort(ctx context.Context) error { return w.commit(ctx, kgo.TryAbort) }
-
-// commit ends the open transaction. After an abort the partitions' tables hold effects that never
-// happened, so they are thrown away and come back from the changelog.
-func (w *Worker) commit(ctx context.Context, try kgo.TransactionEndTry) error {
-	if w.begun.IsZero() {
-		return nil
-	}
-	// Once begun, the end is seen through: a cancelled EndTxn would leave it in doubt.
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+func (w *Worker) flush(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 	defer cancel()
-	began := w.begun
-	w.begun = time.Time{}
-	w.records = 0
-	if try == kgo.TryCommit {
-		w.out.finish(end, w.parts)
-		if err := w.out.produceError(); err != nil {
-			w.log.Warn("cannot produce; the transaction is aborted", "error", err)
-			try = kgo.TryAbort
+	if err := w.sess.Client().Flush(ctx); err != nil {
+		return err
+	}
+	return w.first.Err()
+}
+
+// end ends the open transaction. Once begun, the end is seen through: a cancelled EndTxn would leave
+// it in doubt.
+func (w *Worker) end(ctx context.Context, s Step) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	defer cancel()
+	try := kgo.TryAbort
+	if s.Commit {
+		try = kgo.TryCommit
+		ctx = kgo.PreTxnCommitFnContext(ctx, func(req *kmsg.TxnOffsetCommitRequest) error {
+			return w.fence(req, s.Offsets)
+		})
+	} else {
+		w.log.Warn("the transaction is aborted", "cause", w.router.Cause())
+	}
+	committed, err := w.sess.End(ctx, try)
+	w.router.Ended(committed, err)
+	w.metrics.transaction(w.now().Sub(w.begun), committed)
+	if err == nil && !committed {
+		w.log.Info("transaction aborted; state comes back from the changelog")
+	}
+}
+
+// fence makes the offset commit of a transaction: every partition that the transaction touched, also
+// where the offset did not move, which the client would leave out. The broker compares member and
+// generation, not ownership, and the client stamps the generation of the moment: so a partition that
+// moved to another member since must not be in it.
+//
+//  1. this router fires timers of a partition, which is then taken away in a cooperative rebalance
+//  2. the client joins the next generation; the new owner reads the stable offset
+//  3. the commit is stamped with the next generation and accepted: both have fired
+func (w *Worker) fence(req *kmsg.TxnOffsetCommitRequest, offsets map[int32]Committed) error {
+	w.notes.Lock()
+	defer w.notes.Unlock()
+	topic := kmsg.NewTxnOffsetCommitRequestTopic()
+	topic.Topic, topic.TopicID = w.cfg.Source.Topic, w.cfg.Source.TopicID
+	for p, at := range offsets {
+		if !w.notes.owned[p] {
+			return fmt.Errorf("partition %d was taken away: %w", p, kerr.IllegalGeneration)
+		}
+		part := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+		meta := at.Meta()
+		part.Partition, part.Offset, part.Metadata = p, at.Offset, &meta
+		topic.Partitions = append(topic.Partitions, part)
+	}
+	for _, t := range req.Topics {
+		for _, p := range t.Partitions {
+			at, ok := offsets[p.Partition]
+			if !ok || at.Offset != p.Offset {
+				return fmt.Errorf("BUG: the client is at offset %d of partition %d, the router at %d: %w",
+					p.Offset, p.Partition, at.Offset, kerr.IllegalGeneration)
+			}
+			for i := range topic.Partitions {
+				if topic.Partitions[i].Partition == p.Partition {
+					topic.Partitions[i].LeaderEpoch = p.LeaderEpoch
+				}
+			}
 		}
 	}
-	committed, err := w.sess.End(end, try)
-	if err != nil {
-		return fmt.Errorf("cannot end the transaction: %w", err)
-	}
-	if committed {
-		w.out.committed(w.parts)
-		w.metrics.transaction(w.now().Sub(began), true)
-		return nil
-	}
-	w.metrics.transaction(w.now().Sub(began), false)
-	w.log.Info("transaction aborted; state comes back from the changelog")
-	w.rewind(ctx)
+	req.Topics = []kmsg.TxnOffsetCommitRequestTopic{topic}
 	return nil
 }
 
-// rewind throws away every table and asks for it again as of the committed offsets.
-func (w *Worker) rewind(ctx context.Context) {
-	for id, part := range w.parts {
-		w.sess.Client().PauseFetchPartitions(map[string][]int32{w.cfg.Source.Topic: {id}})
-		delete(w.parts, id)
-		w.askRestore(ctx, id, part.committed)
+// noting is the cooperative balancer, which tells of every assignment as a whole. The session's
+// callbacks do not: after a revocation it calls back no more until the next transaction ends.
+type noting struct {
+	kgo.GroupBalancer
+	note func(map[string][]int32)
+}
+
+// ParseSyncAssignment implements kgo.GroupBalancer.
+func (b *noting) ParseSyncAssignment(assignment []byte) (map[string][]int32, error) {
+	all, err := b.GroupBalancer.ParseSyncAssignment(assignment)
+	if err == nil {
+		b.note(all)
 	}
+	return all, err
+}
+
+func (w *Worker) onAssignment(all map[string][]int32) {
+	w.notes.Lock()
+	defer w.notes.Unlock()
+	before := w.notes.owned
+	w.notes.owned = make(map[int32]bool)
+	for _, p := range all[w.cfg.Source.Topic] {
+		w.notes.owned[p] = true
+		delete(before, p)
+	}
+	for p := range before {
+		w.notes.giveUp(p)
+	}
+	w.notes.ring()
 }

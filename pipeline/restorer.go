@@ -1,0 +1,120 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// restored is the answer to a RestoreJob.
+type restored struct {
+	state *Restore
+	err   error
+}
+
+// restorer reads changelogs from Kafka. One reader serves one job at a time; it shares nothing with
+// the worker but the channel over which it hands over finished states.
+type restorer struct {
+	brokers []string
+	opts    []kgo.Opt // TLS, SASL
+	topic   string
+	timeout time.Duration
+	out     chan restored
+}
+
+func (r *restorer) start(ctx context.Context, state *Restore) {
+	go func() {
+		begun := time.Now()
+		err := r.run(ctx, state)
+		state.took = time.Since(begun)
+		select {
+		case r.out <- restored{state, err}:
+		case <-ctx.Done():
+		}
+	}()
+}
+
+func (r *restorer) run(ctx context.Context, state *Restore) error {
+	partition := state.job.Partition
+	cl, err := kgo.NewClient(append([]kgo.Opt{
+		kgo.SeedBrokers(r.brokers...),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.FetchMaxWait(100 * time.Millisecond),
+		kgo.MetadataMinAge(100 * time.Millisecond),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{
+			r.topic: {partition: kgo.NewOffset().AtStart()},
+		}),
+		// The end of a partition is a control record: without it the reader cannot tell that it
+		// has seen everything.
+		kgo.KeepControlRecords(),
+	}, r.opts...)...)
+	if err != nil {
+		return fmt.Errorf("cannot make the changelog reader: %w", err)
+	}
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	next, end, err := r.bounds(ctx, cl, partition)
+	if err != nil {
+		return err
+	}
+	for {
+		done, err := state.Complete(next >= end)
+		if done || err != nil {
+			return err
+		}
+		if next, err = r.read(ctx, cl, state, next, end); err != nil {
+			return err
+		}
+	}
+}
+
+// bounds are the first offset of the changelog and the end of what is stable in it.
+func (r *restorer) bounds(ctx context.Context, cl *kgo.Client, partition int32) (
+	start, end int64, err error,
+) {
+	adm := kadm.NewClient(cl)
+	ends, err := adm.ListCommittedOffsets(ctx, r.topic)
+	if err != nil {
+		return 0, 0, fmt.Errorf("cannot list the end of %s/%d: %w", r.topic, partition, err)
+	}
+	starts, err := adm.ListStartOffsets(ctx, r.topic)
+	if err != nil {
+		return 0, 0, fmt.Errorf("cannot list the start of %s/%d: %w", r.topic, partition, err)
+	}
+	last, ok := ends.Lookup(r.topic, partition)
+	if !ok || last.Err != nil {
+		return 0, 0, fmt.Errorf("cannot list the end of %s/%d: it has no such partition; create it "+
+			"with as many partitions as the events topic (usher topics --apply)", r.topic, partition)
+	}
+	first, _ := starts.Lookup(r.topic, partition)
+	return first.Offset, last.Offset, nil
+}
+
+// read applies what the next fetch holds, up to the record that completes the state.
+func (r *restorer) read(ctx context.Context, cl *kgo.Client, state *Restore, next, end int64) (
+	int64, error,
+) {
+	fetches := cl.PollFetches(ctx)
+	if ctx.Err() != nil {
+		return next, state.TimedOut(r.timeout)
+	}
+	for _, fe := range fetches.Errors() {
+		return next, fmt.Errorf("cannot read changelog %s/%d: %w", r.topic, fe.Partition, fe.Err)
+	}
+	var err error
+	done := false
+	fetches.EachRecord(func(rec *kgo.Record) {
+		if done || err != nil {
+			return
+		}
+		next = rec.Offset + 1
+		if err = state.Apply(rec); err == nil {
+			done, err = state.Complete(next >= end)
+		}
+	})
+	return next, err
+}
