@@ -36,7 +36,8 @@ type Config struct {
 	// InstanceID is the stable group.instance.id, so that a restart takes its partitions back at
 	// once. Empty joins as a new member every time.
 	InstanceID string
-	// RangeRows, RangeBytes and FlushInterval close a range, whichever is first.
+	// RangeRows, RangeBytes and FlushInterval close a range, whichever is first. The interval is for
+	// up to two partitions of the topic; with four it is twice as long, and so on.
 	RangeRows     int
 	RangeBytes    int
 	FlushInterval time.Duration

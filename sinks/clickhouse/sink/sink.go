@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -28,6 +29,8 @@ type Sink struct {
 	deps    Deps
 	metrics *metrics
 	clock   *clock
+
+	flush atomic.Int64 // nanoseconds; see setFlush
 
 	mu      sync.Mutex
 	workers map[int32]*worker
@@ -118,12 +121,20 @@ func (s *Sink) assigned(ctx context.Context, k *kafka, at map[int32]kgo.Offset) 
 	if err != nil {
 		return fmt.Errorf("cannot take up %s: %w", s.cfg.Topic, err)
 	}
+	s.setFlush(len(topics[s.cfg.Topic].Partitions))
 	for partition, offset := range at {
 		s.remove([]int32{partition}, (*worker).abandon)
 		base := max(0, offset.EpochOffset().Offset) // negative: from the start
 		s.start(k, schema.UUID(topics[s.cfg.Topic].ID), partition, base)
 	}
 	return nil
+}
+
+// setFlush stretches the flush interval with the number of partitions, so that a table gets at most
+// two parts a second from all of them: the deduplication window is counted in parts.
+func (s *Sink) setFlush(partitions int) {
+	pairs := max(1, (partitions+1)/2)
+	s.flush.Store(int64(s.cfg.FlushInterval) * int64(pairs))
 }
 
 func (s *Sink) start(b broker, topicID schema.UUID, partition int32, base int64) {

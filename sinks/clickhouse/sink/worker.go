@@ -211,15 +211,17 @@ func (w *worker) feed() {
 
 // due reports whether the oldest record that waits has waited for the flush interval.
 func (w *worker) due() bool {
-	return !w.oldest.IsZero() && w.sink.deps.Now().Sub(w.oldest) >= w.sink.cfg.FlushInterval
+	return !w.oldest.IsZero() && w.sink.deps.Now().Sub(w.oldest) >= w.flushInterval()
 }
+
+func (w *worker) flushInterval() time.Duration { return time.Duration(w.sink.flush.Load()) }
 
 // patience is how long to wait for more records.
 func (w *worker) patience() time.Duration {
 	if w.oldest.IsZero() {
 		return time.Minute
 	}
-	left := w.sink.cfg.FlushInterval - w.sink.deps.Now().Sub(w.oldest)
+	left := w.flushInterval() - w.sink.deps.Now().Sub(w.oldest)
 	return max(left, time.Millisecond)
 }
 
