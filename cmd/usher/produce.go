@@ -240,16 +240,21 @@ func (a *app) topicBatchBytes(ctx context.Context, topic string) (int32, error) 
 	return batchBytesDefault, nil
 }
 
+// pace is how long after the beginning the next event is due, at rate events a second (0: at once).
+func pace(rate float64, sent int64) time.Duration {
+	if rate <= 0 {
+		return 0
+	}
+	return time.Duration(float64(sent) / rate * float64(time.Second))
+}
+
 // publish hands one line to the client and returns the first failure so far.
 func (p *publisher) publish(ctx context.Context, line []byte) error {
-	if p.rate > 0 {
-		due := p.began.Add(time.Duration(float64(p.sent) / p.rate * float64(time.Second)))
-		if wait := time.Until(due); wait > 0 {
-			select {
-			case <-time.After(wait):
-			case <-ctx.Done():
-				return ctx.Err()
-			}
+	if wait := time.Until(p.began.Add(pace(p.rate, p.sent))); p.rate > 0 && wait > 0 {
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 	p.sent++
