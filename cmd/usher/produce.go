@@ -23,10 +23,10 @@ import (
 const produceBufferedMax = 20000
 
 type produceOptions struct {
-	input, topic    string
-	rate            float64
-	example, print  bool
-	backfill, quiet bool
+	input, topic   string
+	rate           float64
+	example, print bool
+	backfill       bool
 }
 
 func (a *app) produceCommand() *cobra.Command {
