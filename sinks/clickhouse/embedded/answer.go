@@ -177,7 +177,8 @@ func asError(err error) *Error {
 	var e *Error
 	if errors.As(err, &e) {
 		if e.Code == 0 {
-			e = &Error{Code: 1001, Name: "STD_EXCEPTION", Text: "Code: 1001. DB::Exception: " + e.Text}
+			e = &Error{Code: 1001, Name: "STD_EXCEPTION",
+				Text: "Code: 1001. DB::Exception: " + e.Text}
 		}
 		return e
 	}

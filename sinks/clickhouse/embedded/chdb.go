@@ -61,12 +61,14 @@ type library struct {
 func openLibrary(file, dir string) (*library, error) {
 	handle, err := purego.Dlopen(file, purego.RTLD_NOW|purego.RTLD_GLOBAL)
 	if err != nil {
-		return nil, fmt.Errorf("cannot load the engine library %s: %w; run `make libchdb`", file, err)
+		return nil, fmt.Errorf("cannot load the engine library %s: %w; run `make libchdb`", file,
+			err)
 	}
 	l := &library{path: dir}
 	if err := l.bind(handle); err != nil {
-		return nil, fmt.Errorf("cannot bind the engine library %s: %w; it is not version %s, run `make libchdb`",
-			file, err, LibraryVersion)
+		return nil,
+			fmt.Errorf("cannot bind the engine library %s: %w; it is not version %s, run `make libchdb`",
+				file, err, LibraryVersion)
 	}
 	// Go turns a fault into a panic through its own handlers; the library's would hang on it.
 	l.keepSignals(func() { l.fn.setSignalHandlers(0) })
@@ -89,10 +91,12 @@ func (l *library) bind(handle uintptr) (err error) {
 		{&f.streamFetch, "chdb_stream_fetch_result"}, {&f.streamCancel, "chdb_stream_cancel_query"},
 		{&f.insert, "chdb_stream_insert_with_params_n"}, {&f.insertAppend, "chdb_stream_append"},
 		{&f.insertDone, "chdb_stream_done"}, {&f.insertCancel, "chdb_stream_cancel_insert"},
-		{&f.insertError, "chdb_stream_insert_error"}, {&f.insertDestroy, "chdb_destroy_insert_stream"},
+		{&f.insertError, "chdb_stream_insert_error"}, {&f.insertDestroy,
+			"chdb_destroy_insert_stream"},
 		{&f.buffer, "chdb_result_buffer"}, {&f.length, "chdb_result_length"},
 		{&f.rowsRead, "chdb_result_rows_read"}, {&f.bytesRead, "chdb_result_bytes_read"},
-		{&f.rowsWritten, "chdb_result_rows_written"}, {&f.bytesWritten, "chdb_result_bytes_written"},
+		{&f.rowsWritten, "chdb_result_rows_written"}, {&f.bytesWritten,
+			"chdb_result_bytes_written"},
 		{&f.resultError, "chdb_result_error"}, {&f.destroy, "chdb_destroy_query_result"},
 		{&f.classify, "chdb_classify_query_n"}, {&f.sigaction, "sigaction"},
 	} {
@@ -260,7 +264,8 @@ func (l *library) classify(conn uintptr, sql string) statementClass {
 	out := statementClass{}
 	out.size = uint32(unsafe.Sizeof(out))
 	q := append([]byte(sql), 0)
-	if l.fn.classify(handle(conn), unsafe.Pointer(&q[0]), uintptr(len(sql)), nil, 0, unsafe.Pointer(&out)) != 0 {
+	if l.fn.classify(handle(conn), unsafe.Pointer(&q[0]), uintptr(len(sql)), nil, 0,
+		unsafe.Pointer(&out)) != 0 {
 		return statementClass{}
 	}
 	runtime.KeepAlive(q)

@@ -32,7 +32,7 @@ const (
 	stderrTailBytes = 2048                  // of a child that could not start, for the error
 	filePerm        = os.FileMode(0o600)    // what these files name is for this user alone
 	dirPerm         = os.FileMode(0o700)    //
-	leaseGreeting   = "usher lease granted" // first line of a granted lease
+	leaseGreeting   = "usher lease granted" // of a granted lease; the process follows
 	leasedHeader    = "X-Usher-Held"        // says by whom a child is kept alive
 	leasedAlone     = "by leases alone"
 	endedErrorText  = "usher child is ending" // answer to a lease that came too late
@@ -180,7 +180,7 @@ func (l *lifetime) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer l.change(func() { l.leases-- })
-	_, _ = fmt.Fprintln(w, leaseGreeting)
+	_, _ = fmt.Fprintln(w, greeting(os.Getpid()))
 	_ = http.NewResponseController(w).Flush()
 	select {
 	case <-r.Context().Done():
@@ -188,8 +188,13 @@ func (l *lifetime) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// takeLease asks the child at control to live on until the returned closer is closed.
-func takeLease(ctx context.Context, control string) (io.Closer, error) {
+// greeting is the first line of a granted lease. It names the process, because a child may answer on
+// the port of the one before it while the address file is still that one's.
+func greeting(pid int) string { return fmt.Sprintf("%s %d", leaseGreeting, pid) }
+
+// takeLease asks the child of info to live on until the returned closer is closed.
+func takeLease(ctx context.Context, info childInfo) (io.Closer, error) {
+	control := info.Control
 	ctx, cancel := context.WithCancel(ctx)
 	timer := time.AfterFunc(leaseReplyWait, cancel)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+control+leasePath, nil)
@@ -204,10 +209,11 @@ func takeLease(ctx context.Context, control string) (io.Closer, error) {
 		return nil, fmt.Errorf("cannot reach the child at %s: %w", control, err)
 	}
 	line, err := bufio.NewReader(resp.Body).ReadString('\n')
-	if err != nil || strings.TrimSpace(line) != leaseGreeting || !timer.Stop() {
+	if err != nil || strings.TrimSpace(line) != greeting(info.PID) || !timer.Stop() {
 		cancel()
 		_ = resp.Body.Close()
-		return nil, fmt.Errorf("cannot use the child at %s: it is ending or is none of usher's", control)
+		return nil, fmt.Errorf("cannot use the child at %s: it is ending or is none of usher's",
+			control)
 	}
 	return closerFunc(func() error { cancel(); return resp.Body.Close() }), nil
 }
@@ -258,14 +264,14 @@ func startChild(ctx context.Context, spec childSpec) (*child, error) {
 	}
 }
 
-// borrow takes a lease on the running child, or returns nil. The lease outlives the start, so it must
-// not hang on the start's deadline.
+// borrow takes a lease on the running child, or returns nil. The lease outlives the start, so it
+// must not hang on the start's deadline.
 func borrow(ctx context.Context, spec childSpec) *child {
 	info, err := readInfo(spec.info)
 	if err != nil {
 		return nil
 	}
-	lease, err := takeLease(context.WithoutCancel(ctx), info.Control)
+	lease, err := takeLease(context.WithoutCancel(ctx), info)
 	if err != nil {
 		return nil
 	}
@@ -308,10 +314,12 @@ func spawn(ctx context.Context, spec childSpec) (*child, error) {
 		}
 		select {
 		case <-c.gone:
-			return nil, fmt.Errorf("cannot start the %s: it ended at once: %s", spec.what, tail.text())
+			return nil, fmt.Errorf("cannot start the %s: it ended at once: %s", spec.what,
+				tail.text())
 		case <-ctx.Done():
 			_ = c.close()
-			return nil, fmt.Errorf("cannot start the %s: not ready: %w; it said: %s", spec.what, ctx.Err(), tail.text())
+			return nil, fmt.Errorf("cannot start the %s: not ready: %w; it said: %s", spec.what,
+				ctx.Err(), tail.text())
 		case <-time.After(pollWait):
 		}
 	}
@@ -331,10 +339,12 @@ func (c *child) close() error {
 			return nil
 		case <-deadline:
 			if err := c.cmd.Process.Kill(); err != nil {
-				return fmt.Errorf("cannot end the %s (process %d): %w", c.what, c.cmd.Process.Pid, err)
+				return fmt.Errorf("cannot end the %s (process %d): %w", c.what, c.cmd.Process.Pid,
+					err)
 			}
 			<-c.gone
-			return fmt.Errorf("the %s did not end in %s and was killed; its data is safe", c.what, endWait)
+			return fmt.Errorf("the %s did not end in %s and was killed; its data is safe", c.what,
+				endWait)
 		case <-time.After(pollWait):
 			if c.info.Control != "" && leasedByOthers(c.info.Control) {
 				return nil

@@ -47,7 +47,8 @@ func Start(ctx context.Context, cfg StartConfig) (*Engine, error) {
 		}
 	}
 	c, err := startChild(ctx, childSpec{
-		what: "embedded ClickHouse engine", info: filepath.Join(dir, infoFile), lock: filepath.Join(dir, lockName),
+		what: "embedded ClickHouse engine", info: filepath.Join(dir, infoFile),
+		lock:    filepath.Join(dir, lockName),
 		command: cfg.Command, env: cfg.Env, stderr: cfg.Stderr,
 	})
 	if err != nil {
@@ -65,7 +66,8 @@ func (e *Engine) PID() int { return e.c.info.PID }
 // Owned tells whether this process started the engine; if not, it holds a lease on it.
 func (e *Engine) Owned() bool { return e.c.lease == nil }
 
-// Gone is closed when an owned engine has ended, for whatever reason; nil for one that is not owned.
+// Gone is closed when an owned engine has ended, for whatever reason; nil for one that is not
+// owned.
 func (e *Engine) Gone() <-chan struct{} { return e.c.gone }
 
 // Close lets the engine go. An owned engine that nobody else uses has ended when Close returns.

@@ -1,3 +1,5 @@
+//go:build unix
+
 package embedded_test
 
 import (
@@ -26,8 +28,9 @@ import (
 	"usher/sinks/clickhouse/embedded/embeddedtest"
 )
 
-// TestKilledDuringInserts kills the engine while four writers insert: what was acknowledged is there
-// whole, what was not is there whole or not at all, and repeating it under its token doubles nothing.
+// TestKilledDuringInserts kills the engine while four writers insert: what was acknowledged is
+// there whole, what was not is there whole or not at all, and repeating it under its token doubles
+// nothing.
 func TestKilledDuringInserts(t *testing.T) {
 	const kills, writers, rows = 6, 4, 500
 	dir := t.TempDir()
@@ -41,7 +44,8 @@ func TestKilledDuringInserts(t *testing.T) {
 	acked, doubtful := map[int64]bool{}, map[int64]bool{}
 	lease := time.Now().Add(time.Hour)
 	insert := func(ctx context.Context, addr string, n int64) error {
-		return insertColumns(pinned(ctx, fmt.Sprint("block ", n), rows), open(t, addr, nil), int(n*rows), rows, lease)
+		return insertColumns(pinned(ctx, fmt.Sprint("block ", n), rows), open(t, addr, nil),
+			int(n*rows), rows, lease)
 	}
 	for range kills {
 		var wg sync.WaitGroup
@@ -69,7 +73,10 @@ func TestKilledDuringInserts(t *testing.T) {
 		}
 		<-e.Gone()
 		wg.Wait()
-		e = embeddedtest.StartIn(t, dir)
+		before := e.Addr()
+		if e = embeddedtest.StartIn(t, dir); e.Addr() != before {
+			t.Errorf("the engine came back on %s, was on %s", e.Addr(), before)
+		}
 		checkBlocks(t, e.Addr(), rows, acked, doubtful)
 		for n := range doubtful {
 			if err := insert(t.Context(), e.Addr(), n); err != nil {
@@ -127,7 +134,8 @@ func TestLease(t *testing.T) {
 	dir := t.TempDir()
 	owner, guest := embeddedtest.StartIn(t, dir), embeddedtest.StartIn(t, dir)
 	if !owner.Owned() || guest.Owned() || owner.Addr() != guest.Addr() {
-		t.Fatalf("owner %v, guest %v, at %s and %s", owner.Owned(), guest.Owned(), owner.Addr(), guest.Addr())
+		t.Fatalf("owner %v, guest %v, at %s and %s", owner.Owned(), guest.Owned(), owner.Addr(),
+			guest.Addr())
 	}
 	mustPost(t, owner.Addr(), "CREATE TABLE l (a Int8) ENGINE = MergeTree ORDER BY a")
 	if err := owner.Close(); err != nil {
@@ -182,12 +190,14 @@ func TestClientLeft(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	gone := make(chan error, 1)
 	go func() {
-		req, _ := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+"/", strings.NewReader(mark))
+		req, _ := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+"/",
+			strings.NewReader(mark))
 		_, err := http.DefaultClient.Do(req)
 		gone <- err
 	}()
 	running := func() bool {
-		_, n := post(t, addr, nil, "SELECT count() FROM system.processes WHERE query LIKE '%left behind%' AND query NOT LIKE '%processes%'")
+		_, n := post(t, addr, nil,
+			"SELECT count() FROM system.processes WHERE query LIKE '%left behind%' AND query NOT LIKE '%processes%'")
 		return n != "0\n"
 	}
 	await := func(want bool) {
@@ -212,13 +222,15 @@ func TestSourceBreaksOff(t *testing.T) {
 	mustPost(t, addr, "CREATE TABLE b (a String) ENGINE = MergeTree ORDER BY a")
 	line := strings.Repeat("x", 99) + "\n"
 	for _, size := range []int{10, 1 << 20, 80 << 20} {
-		q := url.Values{"query": {"INSERT INTO b FORMAT TabSeparated"}, "min_insert_block_size_rows": {"10000000"},
+		q := url.Values{"query": {"INSERT INTO b FORMAT TabSeparated"},
+			"min_insert_block_size_rows":  {"10000000"},
 			"min_insert_block_size_bytes": {"0"}, "max_insert_block_size": {"10000000"}}
 		nc, err := net.Dial("tcp", addr)
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintf(nc, "POST /?%s HTTP/1.1\r\nHost: %s\r\nTransfer-Encoding: chunked\r\n\r\n", q.Encode(), addr)
+		fmt.Fprintf(nc, "POST /?%s HTTP/1.1\r\nHost: %s\r\nTransfer-Encoding: chunked\r\n\r\n",
+			q.Encode(), addr)
 		body := strings.Repeat(line, size/len(line)+1)
 		fmt.Fprintf(nc, "%x\r\n%s\r\n", len(body), body)
 		if err := nc.Close(); err != nil {
@@ -234,16 +246,19 @@ func TestSourceBreaksOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	block := string(w.Data)
-	for _, cut := range []string{block + block[:len(block)/2], block + block[:5], block + "garbage" + block} {
+	for _, cut := range []string{block + block[:len(block)/2], block + block[:5],
+		block + "garbage" + block} {
 		q := url.Values{"query": {"INSERT INTO b FORMAT TabSeparated"}, "decompress": {"1"}}
-		if resp, body := post(t, addr, q, cut); resp.Header.Get("X-ClickHouse-Exception-Code") != "210" {
+		if resp, body := post(t, addr, q,
+			cut); resp.Header.Get("X-ClickHouse-Exception-Code") != "210" {
 			t.Errorf("a broken block: %d %.100s", resp.StatusCode, body)
 		}
 	}
 	if _, n := post(t, addr, nil, "SELECT count() FROM b"); n != "0\n" {
 		t.Errorf("%s rows of broken blocks", strings.TrimSpace(n))
 	}
-	resp, body := post(t, addr, url.Values{"query": {"INSERT INTO b FORMAT TabSeparated"}}, strings.Repeat(line, 800_000))
+	resp, body := post(t, addr, url.Values{"query": {"INSERT INTO b FORMAT TabSeparated"}},
+		strings.Repeat(line, 800_000))
 	if _, n := post(t, addr, nil, "SELECT count() FROM b"); n != "800000\n" {
 		t.Errorf("%s rows of a large insert, want 800000 (%d %s)", n, resp.StatusCode, body)
 	}
@@ -299,10 +314,12 @@ func TestLibraryPath(t *testing.T) {
 	t.Setenv(embedded.LibraryEnv, "")
 	t.Setenv(embedded.CacheEnv, dir)
 	_, err := embedded.LibraryPath()
-	if !errors.Is(err, embedded.ErrNoLibrary) || !strings.Contains(err.Error(), "run `make libchdb`") {
+	if !errors.Is(err, embedded.ErrNoLibrary) || !strings.Contains(err.Error(),
+		"run `make libchdb`") {
 		t.Errorf("missing library: %v", err)
 	}
-	if _, err := embedded.Start(t.Context(), embedded.StartConfig{DataDir: t.TempDir(), Command: []string{"false"}}); !errors.Is(err, embedded.ErrNoLibrary) {
+	if _, err := embedded.Start(t.Context(), embedded.StartConfig{DataDir: t.TempDir(),
+		Command: []string{"false"}}); !errors.Is(err, embedded.ErrNoLibrary) {
 		t.Errorf("start without a library: %v", err)
 	}
 	file := filepath.Join(dir, "libchdb", embedded.LibraryVersion, "libchdb.so")
@@ -316,10 +333,12 @@ func TestLibraryPath(t *testing.T) {
 		t.Errorf("cache: %q, %v", p, err)
 	}
 	t.Setenv(embedded.LibraryEnv, filepath.Join(dir, "nosuch.so"))
-	if _, err := embedded.LibraryPath(); !errors.Is(err, embedded.ErrNoLibrary) || !strings.Contains(err.Error(), embedded.LibraryEnv) {
+	if _, err := embedded.LibraryPath(); !errors.Is(err, embedded.ErrNoLibrary) ||
+		!strings.Contains(err.Error(), embedded.LibraryEnv) {
 		t.Errorf("wrong %s: %v", embedded.LibraryEnv, err)
 	}
-	if err := embedded.Serve(t.Context(), embedded.ServeConfig{DataDir: t.TempDir(), Addr: "0.0.0.0:0"}); err == nil {
+	if err := embedded.Serve(t.Context(), embedded.ServeConfig{DataDir: t.TempDir(),
+		Addr: "0.0.0.0:0"}); err == nil {
 		t.Error("an engine without users listens on every address")
 	}
 }

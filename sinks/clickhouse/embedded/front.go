@@ -106,7 +106,8 @@ func (f *front) run(ctx context.Context, req *request, a *answer) error {
 		return f.insert(ctx, req, a, head, source{data, whole})
 	}
 	if !whole {
-		return refuse(codeTooLarge, "QUERY_IS_TOO_LARGE", "a statement has at most %d bytes", queryBytesMax)
+		return refuse(codeTooLarge, "QUERY_IS_TOO_LARGE", "a statement has at most %d bytes",
+			queryBytesMax)
 	}
 	if data.Len() > 0 && req.text != "" {
 		req.text += "\n"
@@ -189,11 +190,13 @@ func (f *front) query(ctx context.Context, req *request, a *answer) error {
 
 // stream sends a SELECT's answer piece by piece, so that a large one is never in memory whole. It
 // reports false when the engine streams no such statement; then nothing ran.
-func (f *front) stream(ctx context.Context, c *conn, req *request, a *answer, format string) (bool, error) {
+func (f *front) stream(ctx context.Context, c *conn, req *request, a *answer, format string) (bool,
+	error) {
 	s, err := f.l.stream(c.handle, req.text, req.format, req.params)
 	if err != nil {
 		var e *Error
-		if errors.As(err, &e) && e.Code == codeBadArguments && strings.Contains(e.Text, notStreaming) {
+		if errors.As(err, &e) && e.Code == codeBadArguments && strings.Contains(e.Text,
+			notStreaming) {
 			return false, nil
 		}
 		c.broken = true
@@ -232,7 +235,8 @@ type source struct {
 
 // insert feeds an INSERT. Data that is whole in memory cannot break off; of a larger one, what was
 // appended is dropped when its source fails.
-func (f *front) insert(ctx context.Context, req *request, a *answer, head insertHead, src source) error {
+func (f *front) insert(ctx context.Context, req *request, a *answer, head insertHead,
+	src source) error {
 	c, err := f.pool.take(ctx, req.set)
 	if err != nil {
 		return err

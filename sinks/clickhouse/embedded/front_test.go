@@ -57,15 +57,18 @@ const ingestTable = `CREATE TABLE t (a Int64, s LowCardinality(String), lease Da
 // insertColumns writes n rows from first on by columns, as the sink does.
 func insertColumns(ctx context.Context, c driver.Conn, first, n int, lease time.Time) error {
 	ctx = clickhouse.Context(ctx, clickhouse.WithColumnNamesAndTypes([]clickhouse.ColumnNameAndType{
-		{Name: "a", Type: "Int64"}, {Name: "s", Type: "String"}, {Name: "lease", Type: "DateTime64(3, 'UTC')"},
-		{Name: "n", Type: "Nullable(Int64)"}, {Name: "tags", Type: "Array(String)"}, {Name: "m", Type: "Map(String, String)"}}))
+		{Name: "a", Type: "Int64"}, {Name: "s", Type: "String"}, {Name: "lease",
+			Type: "DateTime64(3, 'UTC')"},
+		{Name: "n", Type: "Nullable(Int64)"}, {Name: "tags", Type: "Array(String)"}, {Name: "m",
+			Type: "Map(String, String)"}}))
 	b, err := c.PrepareBatch(ctx, "INSERT INTO t (a, s, lease, n, tags, m)")
 	if err != nil {
 		return err
 	}
 	for i := first; i < first+n; i++ {
 		var null *int64
-		if err := b.Append(int64(i), fmt.Sprint("s", i%7), lease, null, []string{"x", "y"}, map[string]string{"k": "v"}); err != nil {
+		if err := b.Append(int64(i), fmt.Sprint("s", i%7), lease, null, []string{"x", "y"},
+			map[string]string{"k": "v"}); err != nil {
 			return err
 		}
 	}
@@ -76,16 +79,19 @@ func pinned(ctx context.Context, token string, rows int) context.Context {
 	return clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{
 		"async_insert": 0, "insert_deduplicate": 1, "insert_deduplication_token": token,
 		"deduplicate_blocks_in_dependent_materialized_views": 1, "max_insert_threads": 1,
-		"max_insert_block_size": max(rows, 1), "min_insert_block_size_rows": max(rows, 1), "min_insert_block_size_bytes": 0,
-		"max_execution_time": 30,
+		"max_insert_block_size": max(rows, 1), "min_insert_block_size_rows": max(rows, 1),
+		"min_insert_block_size_bytes": 0,
+		"max_execution_time":          30,
 	}))
 }
 
 // TestClickHouseGo runs the client that the sink uses against the front, with each compression.
 func TestClickHouseGo(t *testing.T) {
 	addr := embeddedtest.Start(t)
-	for _, method := range []clickhouse.CompressionMethod{clickhouse.CompressionNone, clickhouse.CompressionLZ4,
-		clickhouse.CompressionZSTD, clickhouse.CompressionGZIP, clickhouse.CompressionDeflate, clickhouse.CompressionBrotli} {
+	for _, method := range []clickhouse.CompressionMethod{clickhouse.CompressionNone,
+		clickhouse.CompressionLZ4,
+		clickhouse.CompressionZSTD, clickhouse.CompressionGZIP, clickhouse.CompressionDeflate,
+		clickhouse.CompressionBrotli} {
 		t.Run(fmt.Sprint("compression ", method), func(t *testing.T) {
 			c := open(t, addr, func(o *clickhouse.Options) {
 				o.Compression = &clickhouse.Compression{Method: method, Level: 3}
@@ -94,13 +100,16 @@ func TestClickHouseGo(t *testing.T) {
 			execute(t, c, "DROP TABLE IF EXISTS t")
 			execute(t, c, ingestTable)
 			const rows = 100_000
-			if err := insertColumns(pinned(t.Context(), "one", rows), c, 0, rows, time.Now().Add(time.Hour)); err != nil {
+			if err := insertColumns(pinned(t.Context(), "one", rows), c, 0, rows,
+				time.Now().Add(time.Hour)); err != nil {
 				t.Fatal(err)
 			}
-			if got := scan[uint64](t, c, "SELECT count() FROM t WHERE s = 's3' AND tags = ['x', 'y'] AND m['k'] = 'v' AND n IS NULL"); got != 14286 {
+			if got := scan[uint64](t, c,
+				"SELECT count() FROM t WHERE s = 's3' AND tags = ['x', 'y'] AND m['k'] = 'v' AND n IS NULL"); got != 14286 {
 				t.Errorf("rows = %d, want 14286", got)
 			}
-			if got := scan[uint64](t, c, "SELECT count() FROM system.parts WHERE table = 't' AND active"); got != 1 {
+			if got := scan[uint64](t, c,
+				"SELECT count() FROM system.parts WHERE table = 't' AND active"); got != 1 {
 				t.Errorf("parts = %d, want 1: an insert must be one block", got)
 			}
 			sum := int64(0)
@@ -134,7 +143,8 @@ func TestInsertDeduplicationToken(t *testing.T) {
 	count := func() uint64 { return scan[uint64](t, c, "SELECT count() FROM t") }
 	step := func(what, token string, first, rows int, want uint64) {
 		t.Helper()
-		if err := insertColumns(pinned(t.Context(), token, rows), c, first, rows, lease); err != nil {
+		if err := insertColumns(pinned(t.Context(), token, rows), c, first, rows,
+			lease); err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
 		if got := count(); got != want {
@@ -153,7 +163,8 @@ func TestInsertDeduplicationToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := count(); got != 2010 {
-		t.Errorf("rows without a token = %d, want 10 more: a token must not stay on a connection", got-2000)
+		t.Errorf("rows without a token = %d, want 10 more: a token must not stay on a connection",
+			got-2000)
 	}
 }
 
@@ -165,7 +176,8 @@ func TestRefusedInsertLeavesNothing(t *testing.T) {
 	if n := scan[uint64](t, c, "SELECT count() FROM t"); n != 0 {
 		t.Errorf("%d rows of a refused insert", n)
 	}
-	if err := insertColumns(pinned(t.Context(), "late", 100), c, 0, 100, time.Now().Add(time.Minute)); err != nil {
+	if err := insertColumns(pinned(t.Context(), "late", 100), c, 0, 100,
+		time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if n := scan[uint64](t, c, "SELECT count() FROM t"); n != 100 {
@@ -191,7 +203,8 @@ func TestErrorsHaveCodes(t *testing.T) {
 		t.Helper()
 		wantCode(t, c.Exec(t.Context(), sql), code)
 		resp, body := post(t, addr, url.Values{}, sql)
-		if resp.StatusCode != status || resp.Header.Get("X-ClickHouse-Exception-Code") != fmt.Sprint(code) {
+		if resp.StatusCode != status ||
+			resp.Header.Get("X-ClickHouse-Exception-Code") != fmt.Sprint(code) {
 			t.Errorf("%s: status %d, code header %q, want %d and %d", sql, resp.StatusCode,
 				resp.Header.Get("X-ClickHouse-Exception-Code"), status, code)
 		}
@@ -207,9 +220,11 @@ func TestErrorsHaveCodes(t *testing.T) {
 	check("SELECT throwIf(number = 3) FROM numbers(10)", 395, 500)
 	check("INSERT INTO nosuch FORMAT CSV\n1", 60, 404)
 	check("SELECT sum(number + sleepEachRow(0.01)) FROM numbers(1000) SETTINGS max_execution_time = 1, max_block_size = 10", 159, 408)
-	_, err := c.Query(clickhouse.Context(t.Context(), clickhouse.WithSettings(clickhouse.Settings{"no_such_setting": 1})), "SELECT 1")
+	_, err := c.Query(clickhouse.Context(t.Context(),
+		clickhouse.WithSettings(clickhouse.Settings{"no_such_setting": 1})), "SELECT 1")
 	wantCode(t, err, 115)
-	_, err = open(t, addr, func(o *clickhouse.Options) { o.Auth.Database = "nosuch" }).Query(t.Context(), "SELECT 1")
+	_, err = open(t, addr,
+		func(o *clickhouse.Options) { o.Auth.Database = "nosuch" }).Query(t.Context(), "SELECT 1")
 	if err == nil || !strings.Contains(err.Error(), "nosuch") {
 		t.Errorf("unknown database: %v", err)
 	}
@@ -225,7 +240,8 @@ func TestErrorsHaveCodes(t *testing.T) {
 func TestErrorMidAnswer(t *testing.T) {
 	addr := embeddedtest.Start(t)
 	c := open(t, addr, nil)
-	r, err := c.Query(t.Context(), "SELECT number, throwIf(number = 900000) FROM numbers(1000000) SETTINGS max_threads = 1")
+	r, err := c.Query(t.Context(),
+		"SELECT number, throwIf(number = 900000) FROM numbers(1000000) SETTINGS max_threads = 1")
 	if err == nil {
 		for r.Next() {
 		}
@@ -236,7 +252,8 @@ func TestErrorMidAnswer(t *testing.T) {
 		t.Errorf("the next answer is %d, want 7: leftovers of the failed one", got)
 	}
 	for _, format := range []string{"CSV", "CSVWithNames", "JSON", "Native", "Parquet"} {
-		post(t, addr, nil, "SELECT number, throwIf(number = 900000) FROM numbers(1000000) SETTINGS max_threads = 1 FORMAT "+format)
+		post(t, addr, nil,
+			"SELECT number, throwIf(number = 900000) FROM numbers(1000000) SETTINGS max_threads = 1 FORMAT "+format)
 		if _, got := post(t, addr, nil, "SELECT 7"); got != "7\n" {
 			t.Errorf("after a failed answer in %s the next is %.60q: leftovers", format, got)
 		}
@@ -245,8 +262,10 @@ func TestErrorMidAnswer(t *testing.T) {
 
 func TestParametersSettingsDatabase(t *testing.T) {
 	addr := embeddedtest.Start(t)
-	c := open(t, addr, func(o *clickhouse.Options) { o.Settings = clickhouse.Settings{"max_threads": 3} })
-	ctx := clickhouse.Context(t.Context(), clickhouse.WithParameters(clickhouse.Parameters{"s": `a'b\\c\td`, "n": "7"}))
+	c := open(t, addr,
+		func(o *clickhouse.Options) { o.Settings = clickhouse.Settings{"max_threads": 3} })
+	ctx := clickhouse.Context(t.Context(),
+		clickhouse.WithParameters(clickhouse.Parameters{"s": `a'b\\c\td`, "n": "7"}))
 	var s string
 	var n uint64
 	if err := c.QueryRow(ctx, "SELECT {s:String}, {n:UInt64}").Scan(&s, &n); err != nil {
@@ -258,7 +277,8 @@ func TestParametersSettingsDatabase(t *testing.T) {
 	if got := scan[string](t, c, "SELECT toString(getSetting('max_threads'))"); got != "3" {
 		t.Errorf("max_threads = %s, want 3", got)
 	}
-	if got := scan[string](t, open(t, addr, nil), "SELECT toString(getSetting('max_threads'))"); got == "3" {
+	if got := scan[string](t, open(t, addr, nil),
+		"SELECT toString(getSetting('max_threads'))"); got == "3" {
 		t.Error("a setting of one request stayed for another")
 	}
 	execute(t, c, "SET max_threads = 5")
@@ -268,7 +288,8 @@ func TestParametersSettingsDatabase(t *testing.T) {
 	execute(t, c, "CREATE DATABASE d")
 	in := open(t, addr, func(o *clickhouse.Options) { o.Auth.Database = "d" })
 	execute(t, in, "CREATE TABLE only_here (a Int8) ENGINE = Memory")
-	if got := scan[string](t, c, "SELECT database FROM system.tables WHERE name = 'only_here'"); got != "d" {
+	if got := scan[string](t, c,
+		"SELECT database FROM system.tables WHERE name = 'only_here'"); got != "d" {
 		t.Errorf("the table lies in %q, want d", got)
 	}
 	if got := scan[string](t, c, "SELECT currentDatabase()"); got != "default" {
@@ -362,7 +383,8 @@ func TestForeignOrigin(t *testing.T) {
 	addr := embeddedtest.Start(t)
 	check := func(origin, host string, want int) {
 		t.Helper()
-		req, _ := http.NewRequest(http.MethodPost, "http://"+addr+"/", strings.NewReader("SELECT 1"))
+		req, _ := http.NewRequest(http.MethodPost, "http://"+addr+"/",
+			strings.NewReader("SELECT 1"))
 		req.Header.Set("Origin", origin)
 		req.Host = host
 		resp, err := http.DefaultClient.Do(req)

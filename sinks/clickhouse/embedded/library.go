@@ -31,7 +31,8 @@ var ErrNoLibrary = errors.New("the embedded ClickHouse library is missing")
 func LibraryPath() (string, error) {
 	if p := os.Getenv(LibraryEnv); p != "" {
 		if err := regularFile(p); err != nil {
-			return "", fmt.Errorf("%w: %s=%s: %w; unset it and run `make libchdb`", ErrNoLibrary, LibraryEnv, p, err)
+			return "", fmt.Errorf("%w: %s=%s: %w; unset it and run `make libchdb`", ErrNoLibrary,
+				LibraryEnv, p, err)
 		}
 		return p, nil
 	}
@@ -41,8 +42,10 @@ func LibraryPath() (string, error) {
 	}
 	p := filepath.Join(dir, "libchdb", LibraryVersion, "libchdb.so")
 	if err := regularFile(p); err != nil {
-		return "", fmt.Errorf("%w: %w; run `make libchdb` (%s/%s; a package exists for Linux with glibc "+
-			"on x64), or set %s to a copy", ErrNoLibrary, err, runtime.GOOS, runtime.GOARCH, LibraryEnv)
+		return "",
+			fmt.Errorf("%w: %w; run `make libchdb` (%s/%s; a package exists for Linux with glibc "+
+				"on x64), or set %s to a copy", ErrNoLibrary, err, runtime.GOOS, runtime.GOARCH,
+				LibraryEnv)
 	}
 	return p, nil
 }
@@ -84,6 +87,7 @@ type Error struct {
 	Text string // as a server prints it
 }
 
+// Error is the text as a server prints it: code, message, name and version.
 func (e *Error) Error() string { return e.Text }
 
 var (

@@ -50,7 +50,8 @@ func (p *pool) open() (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{handle: h, mark: "usher-" + strconv.FormatUint(p.marks.Add(1), 10), applied: settings{}}
+	c := &conn{handle: h, mark: "usher-" + strconv.FormatUint(p.marks.Add(1), 10),
+		applied: settings{}}
 	if err := p.run(c, "SET "+markSetting+" = "+quote(c.mark)); err != nil {
 		p.l.close(h)
 		return nil, err
@@ -73,7 +74,8 @@ func (p *pool) take(ctx context.Context, want settings) (*conn, error) {
 	select {
 	case p.slots <- struct{}{}:
 	case <-ctx.Done():
-		return nil, fmt.Errorf("cannot get a connection to the engine, all %d are busy: %w", cap(p.slots), ctx.Err())
+		return nil, fmt.Errorf("cannot get a connection to the engine, all %d are busy: %w",
+			cap(p.slots), ctx.Err())
 	}
 	c := p.pick(want)
 	if c == nil {

@@ -72,7 +72,8 @@ var settingName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]{0,127}$`)
 func refuse(code int, name, format string, args ...any) error {
 	text := fmt.Sprintf(format, args...)
 	return &Error{Code: code, Name: name,
-		Text: fmt.Sprintf("Code: %d. DB::Exception: %s. (%s) (version %s)", code, text, name, EngineVersion)}
+		Text: fmt.Sprintf("Code: %d. DB::Exception: %s. (%s) (version %s)", code, text, name,
+			EngineVersion)}
 }
 
 // parseRequest reads everything of a request but its body.
@@ -82,7 +83,8 @@ func parseRequest(r *http.Request) (*request, error) {
 		return nil, refuse(codeUnsupported, "NOT_IMPLEMENTED",
 			"the embedded engine takes no external tables: put the data into a table")
 	}
-	req := &request{id: q.Get("query_id"), text: q.Get("query"), set: settings{}, format: defaultFormat}
+	req := &request{id: q.Get("query_id"), text: q.Get("query"), set: settings{},
+		format: defaultFormat}
 	if f := q.Get("default_format"); f != "" {
 		req.format = f
 	}
@@ -123,7 +125,8 @@ func (req *request) readSettings(q url.Values) error {
 			continue
 		}
 		if !settingName.MatchString(name) {
-			return refuse(codeUnknownSet, "UNKNOWN_SETTING", "a parameter of the URL is no name of a setting")
+			return refuse(codeUnknownSet, "UNKNOWN_SETTING",
+				"a parameter of the URL is no name of a setting")
 		}
 		if name != databaseKey || value != "" {
 			req.set[name] = value
@@ -156,10 +159,12 @@ func decodeBody(r *http.Request, framed bool) (io.Reader, error) {
 			body = z.IOReadCloser()
 		}
 	default:
-		return nil, refuse(codeUnsupported, "NOT_IMPLEMENTED", "no such Content-Encoding here: use gzip, deflate, br or zstd")
+		return nil, refuse(codeUnsupported, "NOT_IMPLEMENTED",
+			"no such Content-Encoding here: use gzip, deflate, br or zstd")
 	}
 	if err != nil {
-		return nil, refuse(codeCannotInflate, "ZLIB_INFLATE_FAILED", "cannot inflate the request's body")
+		return nil, refuse(codeCannotInflate, "ZLIB_INFLATE_FAILED",
+			"cannot inflate the request's body")
 	}
 	if framed {
 		in := &endReader{r: body}

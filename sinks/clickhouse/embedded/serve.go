@@ -18,15 +18,15 @@ import (
 const (
 	built              = true
 	connectionsDefault = 16
-	drainWait          = 15 * time.Second // for requests under way when the engine ends
-	closeWait          = 10 * time.Second // for the engine to close its tables
+	drainWait          = 12 * time.Second // for requests under way when the engine ends
+	closeWait          = 4 * time.Second  // for the engine to close its tables
 	headerWait         = 10 * time.Second
 )
 
 // ServeConfig says what Serve serves.
 type ServeConfig struct {
 	DataDir string
-	Addr    string // default 127.0.0.1:0; only loopback addresses are taken
+	Addr    string // default: some free port of 127.0.0.1; only loopback addresses are taken
 	// Stdin ends the engine when it closes; nil means that only ctx does.
 	Stdin io.Reader
 	Log   *slog.Logger // nil logs nothing
@@ -48,11 +48,6 @@ func Serve(ctx context.Context, cfg ServeConfig) error {
 	if err != nil {
 		return err
 	}
-	ln, err := listenLoopback(cfg.Addr)
-	if err != nil {
-		return err
-	}
-	defer ln.Close()
 	waiting, stop := life.during(ctx)
 	defer stop()
 	lock, err := awaitLock(waiting, filepath.Join(dir, lockName), lockWait)
@@ -60,23 +55,25 @@ func Serve(ctx context.Context, cfg ServeConfig) error {
 		return fmt.Errorf("cannot serve %s: %w", dir, err)
 	}
 	defer lock.Close()
+	ln, err := listen(cfg.Addr, filepath.Join(dir, infoFile))
+	if err != nil {
+		return err
+	}
+	defer ln.Close()
 	l, err := openLibrary(file, filepath.Join(dir, dataName))
 	if err != nil {
 		return err
 	}
-	defer closeEngine(l, cfg.Log)
 	f, err := newFront(l, cfg.ConnectionsMax, life, cfg.Log)
 	if err != nil {
 		return err
 	}
-	defer f.pool.close()
-	return serveHTTP(ctx, cfg, f, life, ln, filepath.Join(dir, infoFile))
+	defer closeEngine(f)
+	cfg.DataDir = dir
+	return f.serve(ctx, cfg, life, ln)
 }
 
 func (cfg ServeConfig) withDefaults() ServeConfig {
-	if cfg.Addr == "" {
-		cfg.Addr = "127.0.0.1:0"
-	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -86,14 +83,29 @@ func (cfg ServeConfig) withDefaults() ServeConfig {
 	return cfg
 }
 
+// listen listens on addr or, if that is empty, on the port that the last engine of the directory had
+// when it was killed, if that is free: clients that outlived it still look there.
+func listen(addr, info string) (net.Listener, error) {
+	if addr != "" {
+		return listenLoopback(addr)
+	}
+	if last, err := readInfo(info); err == nil {
+		if ln, err := listenLoopback(last.Addr); err == nil {
+			return ln, nil
+		}
+	}
+	return listenLoopback("127.0.0.1:0")
+}
+
 func listenLoopback(addr string) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %q: %w", addr, err)
 	}
 	if !loopback(host) {
-		return nil, fmt.Errorf("cannot listen on %q: the embedded engine knows no users, so it answers on "+
-			"loopback addresses only; use 127.0.0.1, or a ClickHouse server", addr)
+		return nil,
+			fmt.Errorf("cannot listen on %q: the embedded engine knows no users, so it answers on "+
+				"loopback addresses only; use 127.0.0.1, or a ClickHouse server", addr)
 	}
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -102,8 +114,11 @@ func listenLoopback(addr string) (net.Listener, error) {
 	return ln, nil
 }
 
-func serveHTTP(ctx context.Context, cfg ServeConfig, f *front, life *lifetime, ln net.Listener, info string) error {
-	server := &http.Server{Handler: f, ReadHeaderTimeout: headerWait, ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug)}
+// serve answers on ln until the last user is gone or ctx ends, then finishes what is under way.
+func (f *front) serve(ctx context.Context, cfg ServeConfig, life *lifetime, ln net.Listener) error {
+	server := &http.Server{Handler: f, ReadHeaderTimeout: headerWait,
+		ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug)}
+	info := filepath.Join(cfg.DataDir, infoFile)
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(ln) }()
 	addr := ln.Addr().String()
@@ -129,17 +144,19 @@ func serveHTTP(ctx context.Context, cfg ServeConfig, f *front, life *lifetime, l
 	return nil
 }
 
-// closeEngine closes the connection held for the life of the process, which ends the engine. It
-// does not wait for ever: the process ends next, and what was acknowledged is on disk already.
-func closeEngine(l *library, log *slog.Logger) {
+// closeEngine closes every connection, the one held for the life of the process last, which ends the
+// engine. The library has been seen to hang in this, so it has a limit: the process ends next, and
+// what was acknowledged is on disk already.
+func closeEngine(f *front) {
 	done := make(chan struct{})
 	go func() {
-		l.close(l.held)
+		f.pool.close()
+		f.l.close(f.l.held)
 		close(done)
 	}()
 	select {
 	case <-done:
 	case <-time.After(closeWait):
-		log.Warn("the engine did not close in time", "wait", closeWait)
+		f.log.Warn("the engine did not close in time; what it acknowledged is safe", "wait", closeWait)
 	}
 }

@@ -24,7 +24,8 @@ func parseInsert(text string) (insertHead, bool) {
 			return insertHead{}, false
 		}
 		// A table may be called format: what follows INTO, TABLE, FUNCTION or a dot is a name.
-		name := before == "." || oneOf(before, "INTO", "TABLE", "FUNCTION") && !oneOf(w, "TABLE", "FUNCTION")
+		name := before == "." || oneOf(before, "INTO", "TABLE", "FUNCTION") && !oneOf(w, "TABLE",
+			"FUNCTION")
 		before = w
 		switch {
 		case name:
@@ -32,7 +33,8 @@ func parseInsert(text string) (insertHead, bool) {
 			return insertHead{}, false
 		case oneOf(w, "FORMAT"):
 			format, _ := s.word()
-			return insertHead{sql: strings.TrimSpace(text[:at]), format: format, data: s.dataStart()}, format != ""
+			return insertHead{sql: strings.TrimSpace(text[:at]), format: format,
+				data: s.dataStart()}, format != ""
 		}
 	}
 }
@@ -66,8 +68,8 @@ func formatOf(text string) string {
 	}
 }
 
-// scanner walks over the words of a statement that lie outside of parentheses and comments. A quoted
-// name or string, quotes included, is a word, and a full stop is one.
+// scanner walks over the words of a statement that lie outside of parentheses and comments. A
+// quoted name or string, quotes included, is a word, and a full stop is one.
 type scanner struct {
 	text string
 	pos  int
@@ -109,14 +111,16 @@ func (s *scanner) word() (w string, at int) {
 }
 
 func isWordByte(c byte) bool {
-	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= 0x80
+	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' ||
+		c >= 0x80
 }
 
 func (s *scanner) skipComment() bool {
 	rest := s.text[s.pos:]
 	end := ""
 	switch {
-	case strings.HasPrefix(rest, "--"), strings.HasPrefix(rest, "#!"), strings.HasPrefix(rest, "# "):
+	case strings.HasPrefix(rest, "--"), strings.HasPrefix(rest, "#!"), strings.HasPrefix(rest,
+		"# "):
 		end = "\n"
 	case strings.HasPrefix(rest, "/*"):
 		end = "*/"

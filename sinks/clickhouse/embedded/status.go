@@ -33,20 +33,23 @@ func httpStatus(code int) int {
 // contentType is the media type of a format, as a server names it.
 func contentType(format string) string {
 	switch format {
-	case "TabSeparated", "TSV", "TabSeparatedRaw", "TSVRaw", "TabSeparatedWithNames", "TSVWithNames",
+	case "TabSeparated", "TSV", "TabSeparatedRaw", "TSVRaw", "TabSeparatedWithNames",
+		"TSVWithNames",
 		"TabSeparatedWithNamesAndTypes", "TSVWithNamesAndTypes":
 		return "text/tab-separated-values; charset=UTF-8"
 	case "CSV":
 		return "text/csv; charset=UTF-8; header=absent"
 	case "CSVWithNames", "CSVWithNamesAndTypes":
 		return "text/csv; charset=UTF-8; header=present"
-	case "JSON", "JSONCompact", "JSONStrings", "JSONColumns", "JSONCompactColumns", "JSONColumnsWithMetadata":
+	case "JSON", "JSONCompact", "JSONStrings", "JSONColumns", "JSONCompactColumns",
+		"JSONColumnsWithMetadata":
 		return "application/json; charset=UTF-8"
 	case "JSONEachRow", "JSONCompactEachRow", "JSONStringsEachRow", "JSONLines", "NDJSON":
 		return "application/x-ndjson; charset=UTF-8"
 	case "XML":
 		return "application/xml; charset=UTF-8"
-	case "Native", "RowBinary", "RowBinaryWithNames", "RowBinaryWithNamesAndTypes", "Parquet", "Arrow",
+	case "Native", "RowBinary", "RowBinaryWithNames", "RowBinaryWithNamesAndTypes", "Parquet",
+		"Arrow",
 		"ArrowStream", "ORC", "Avro", "MsgPack":
 		return "application/octet-stream"
 	default:
@@ -58,7 +61,8 @@ func contentType(format string) string {
 // joined; other formats repeat their header or frame in every piece.
 func piecewise(format string) bool {
 	switch format {
-	case "Native", "TabSeparated", "TSV", "TabSeparatedRaw", "TSVRaw", "CSV", "JSONEachRow", "RowBinary":
+	case "Native", "TabSeparated", "TSV", "TabSeparatedRaw", "TSVRaw", "CSV", "JSONEachRow",
+		"RowBinary":
 		return true
 	default:
 		return false

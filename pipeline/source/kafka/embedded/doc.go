@@ -1,14 +1,15 @@
 // Package broker is the embedded Kafka broker: kfake of franz-go, with its data on disk, in a child
-// process that dies with its parent. It is embedded, one machine: one broker, no replication, on the
-// loopback interface, for demo, tests and trying things out. kfake calls itself a fake, and so does
-// this; a real deployment uses Apache Kafka.
+// process that dies with its parent. It is embedded, one machine: one broker, no replication, on
+// the loopback interface, for demo, tests and trying things out. kfake calls itself a fake, and so
+// does this; a real deployment uses Apache Kafka.
 //
 // # Life
 //
 // Serve is the main function of the child. It locks the data directory, mends it when the last
 // process did not end cleanly, and only then lets clients in; it writes DIR/broker.json with its
-// address, on the port it had before if that is free, so that clients which outlived the last broker
-// find this one. Start is the other side: it takes a lease on a running broker or starts one.
+// address, on the port it had before if that is free, so that clients which outlived the last
+// broker find this one. Start is the other side: it takes a lease on a running broker or starts
+// one.
 //
 // # What survives kill -9
 //
@@ -21,14 +22,16 @@
 //   - A journal: before an EndTxn is handled, its decision and the group offsets staged for it are
 //     written to the data directory in one write. A kill before it aborts the transaction, a kill
 //     after it commits the transaction.
-//   - Mending, before anybody is let in: torn tails are cut off, indexes completed, transactions that
-//     the journal holds as ended are committed with their offsets, every other open one is aborted in
-//     the log itself and its producer's epoch raised, so that its client cannot end it any more.
+//   - Mending, before anybody is let in: torn tails are cut off, indexes completed, transactions
+//     that the journal holds as ended are committed with their offsets, every other open one is
+//     aborted in the log itself and its producer's epoch raised, so that its client cannot end it
+//     any more.
 //   - Sequence windows are rebuilt from the log, so that a retried batch is recognised.
 //
 // Without fsync: a loss of power may lose what the operating system had not yet written (SyncWrites
 // of kfake costs an fsync a batch; it protects against nothing a kill can do).
 //
 // Compaction deletes segments before it rewrites them, so a kill in the middle of it would lose
-// state; it is switched off here, and compacted topics keep every record.
+// state; it is switched off here, and retention with it: topics keep every record, however old its
+// time stamp is.
 package broker

@@ -10,8 +10,8 @@ import (
 	"os"
 )
 
-// The framing of kfake's append-only logs (persist.go of kfake, version 1), also used by the journal:
-// length, CRC-32C, version, JSON. All integers are little-endian.
+// The framing of kfake's append-only logs (persist.go of kfake, version 1), also used by the
+// journal: length, CRC-32C, version, JSON. All integers are little-endian.
 const (
 	frameHeaderBytes = 10
 	frameVersion     = 1

@@ -73,7 +73,8 @@ func readJournal(path string) (map[int64]*producerTxn, error) {
 	for _, f := range frames {
 		var e journalEntry
 		if err := json.Unmarshal(f.data, &e); err != nil {
-			return nil, fmt.Errorf("cannot read the journal of transactions at byte %d: %w", f.at, err)
+			return nil, fmt.Errorf("cannot read the journal of transactions at byte %d: %w", f.at,
+				err)
 		}
 		applyEntry(txns, e)
 	}
@@ -194,7 +195,8 @@ func (j *journal) stage(r *kmsg.TxnOffsetCommitRequest) error {
 	for _, t := range r.Topics {
 		parts := map[int32]stagedOffset{}
 		for _, p := range t.Partitions {
-			parts[p.Partition] = stagedOffset{Offset: p.Offset, LeaderEpoch: p.LeaderEpoch, Metadata: p.Metadata}
+			parts[p.Partition] = stagedOffset{Offset: p.Offset, LeaderEpoch: p.LeaderEpoch,
+				Metadata: p.Metadata}
 		}
 		topics[topicKey(t)] = parts
 	}

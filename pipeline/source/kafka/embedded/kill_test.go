@@ -1,3 +1,5 @@
+//go:build unix
+
 package broker
 
 import (
@@ -27,7 +29,8 @@ const (
 	endTakes      = 400 * time.Microsecond // about as long as the broker handles the end of one
 )
 
-var testTopics = []Topic{{Name: "in", Partitions: 4}, {Name: "out", Partitions: 4}, {Name: "state", Partitions: 4}}
+var testTopics = []Topic{{Name: "in", Partitions: 4}, {Name: "out", Partitions: 4}, {Name: "state",
+	Partitions: 4}}
 
 // The child of the tests is the test binary itself.
 func TestMain(m *testing.M) {
@@ -127,8 +130,10 @@ type copier struct {
 func (c *copier) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		s, err := kgo.NewGroupTransactSession(clientOpts(c.addr, kgo.TransactionalID("copier"),
-			kgo.ConsumerGroup("copy"), kgo.ConsumeTopics("in"), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-			kgo.RequireStableFetchOffsets(), kgo.TransactionTimeout(8*time.Second), kgo.SessionTimeout(10*time.Second),
+			kgo.ConsumerGroup("copy"), kgo.ConsumeTopics("in"),
+			kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+			kgo.RequireStableFetchOffsets(), kgo.TransactionTimeout(8*time.Second),
+			kgo.SessionTimeout(10*time.Second),
 			kgo.HeartbeatInterval(50*time.Millisecond), kgo.FetchMaxWait(20*time.Millisecond),
 			kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.InstanceID("copier-0"),
 			kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
@@ -162,11 +167,12 @@ func (c *copier) step(ctx context.Context, s *kgo.GroupTransactSession) error {
 		id := string(r.Value) + "/" + strconv.Itoa(c.attempt)
 		wrote = append(wrote, id)
 		for _, topic := range []string{"out", "state"} {
-			s.Produce(ctx, &kgo.Record{Topic: topic, Partition: r.Partition, Value: []byte(id)}, func(_ *kgo.Record, err error) {
-				if err != nil {
-					failed.Store(true)
-				}
-			})
+			s.Produce(ctx, &kgo.Record{Topic: topic, Partition: r.Partition, Value: []byte(id)},
+				func(_ *kgo.Record, err error) {
+					if err != nil {
+						failed.Store(true)
+					}
+				})
 		}
 	})
 	if err := s.Client().Flush(ctx); err != nil {
@@ -209,8 +215,10 @@ func feed(ctx context.Context, t *testing.T, addr string, acked *atomic.Int64) {
 
 func readAll(t *testing.T, addr, topic string) (values []string) {
 	t.Helper()
-	cl, err := kgo.NewClient(clientOpts(addr, kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.KeepControlRecords(), kgo.FetchMaxWait(10*time.Millisecond))...)
+	cl, err := kgo.NewClient(clientOpts(addr, kgo.ConsumeTopics(topic),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.KeepControlRecords(),
+		kgo.FetchMaxWait(10*time.Millisecond))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +238,8 @@ func readAll(t *testing.T, addr, topic string) (values []string) {
 	for len(left) > 0 {
 		f := cl.PollFetches(ctx)
 		if ctx.Err() != nil {
-			t.Fatalf("%s: the reader is stuck before the ends %v: a transaction is still open", topic, left)
+			t.Fatalf("%s: the reader is stuck before the ends %v: a transaction is still open",
+				topic, left)
 		}
 		f.EachRecord(func(r *kgo.Record) {
 			if !r.Attrs.IsControl() {
@@ -245,8 +254,8 @@ func readAll(t *testing.T, addr, topic string) (values []string) {
 }
 
 // TestKills kills the broker a hundred times in the middle of transactions, every second time while
-// one is ending, and then reads what is committed: every record of the input once in each output, and
-// everything in it that was acknowledged.
+// one is ending, and then reads what is committed: every record of the input once in each output,
+// and everything in it that was acknowledged.
 func TestKills(t *testing.T) {
 	const kills = 100
 	dir := t.TempDir()

@@ -1,3 +1,5 @@
+//go:build unix
+
 package broker
 
 import (
@@ -22,11 +24,13 @@ func TestChildIsThatOfTheEngine(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		theirs, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "sinks", "clickhouse", "embedded", name))
+		theirs, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "sinks", "clickhouse",
+			"embedded", name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !bytes.Equal(mine, bytes.Replace(theirs, []byte("package embedded\n"), []byte("package broker\n"), 1)) {
+		if !bytes.Equal(mine, bytes.Replace(theirs, []byte("package embedded\n"),
+			[]byte("package broker\n"), 1)) {
 			t.Errorf("%s differs from the engine's: change both", name)
 		}
 	}
@@ -39,7 +43,8 @@ func produceOne(t *testing.T, addr, value string) {
 		t.Fatal(err)
 	}
 	defer cl.Close()
-	if err := cl.ProduceSync(t.Context(), &kgo.Record{Topic: "in", Value: []byte(value)}).FirstErr(); err != nil {
+	if err := cl.ProduceSync(t.Context(), &kgo.Record{Topic: "in",
+		Value: []byte(value)}).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -60,7 +65,8 @@ func TestLease(t *testing.T) {
 	owner := startBroker(t, dir)
 	guest := startBroker(t, dir)
 	if !owner.Owned() || guest.Owned() || owner.Addr() != guest.Addr() {
-		t.Fatalf("owner %v, guest %v, at %s and %s", owner.Owned(), guest.Owned(), owner.Addr(), guest.Addr())
+		t.Fatalf("owner %v, guest %v, at %s and %s", owner.Owned(), guest.Owned(), owner.Addr(),
+			guest.Addr())
 	}
 	if err := owner.Close(); err != nil {
 		t.Fatal(err)
@@ -145,7 +151,8 @@ func TestTransactionOverCleanEnd(t *testing.T) {
 	if err := cl.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
 		t.Fatal(err)
 	}
-	if got := append(readAll(t, b.Addr(), "out"), readAll(t, b.Addr(), "state")...); len(got) != len(want) {
+	if got := append(readAll(t, b.Addr(), "out"), readAll(t, b.Addr(),
+		"state")...); len(got) != len(want) {
 		t.Errorf("%d records, want %d", len(got), len(want))
 	}
 	offsets, err := kadm.NewClient(cl).FetchOffsets(t.Context(), "g")
@@ -166,7 +173,8 @@ func TestStartSaysWhatFailed(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := tryStart(t, dir)
-	if err == nil || !bytes.Contains([]byte(err.Error()), []byte("cannot create the broker's directory")) {
+	if err == nil || !bytes.Contains([]byte(err.Error()),
+		[]byte("cannot create the broker's directory")) {
 		t.Errorf("error %v does not tell what the child said", err)
 	}
 }

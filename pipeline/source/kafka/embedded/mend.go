@@ -60,8 +60,9 @@ type mended struct{ committed, aborted, partitions int }
 
 // mend makes the data directory of a broker that was killed whole again. It may itself be killed at
 // any point: run again, it finishes. The order matters. A transaction to be aborted first has its
-// producer's epoch raised, because its client may not end it any more from then on, and then gets its
-// markers; one to be committed gets markers, then offsets, and last the entry that says it is done.
+// producer's epoch raised, because its client may not end it any more from then on, and then gets
+// its markers; one to be committed gets markers, then offsets, and last the entry that says it is
+// done.
 func mend(dir, journalPath string, now time.Time, log *slog.Logger) (mended, error) {
 	var m mended
 	txns, err := readJournal(journalPath)
@@ -69,7 +70,8 @@ func mend(dir, journalPath string, now time.Time, log *slog.Logger) (mended, err
 		return m, err
 	}
 	// Sessions of a clean end would bring back transactions that are over.
-	if err := os.Remove(filepath.Join(dir, sessionFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(filepath.Join(dir, sessionFile)); err != nil && !errors.Is(err,
+		fs.ErrNotExist) {
 		return m, fmt.Errorf("cannot remove old sessions: %w", err)
 	}
 	producers, err := readProducers(filepath.Join(dir, pidsFile))
@@ -186,8 +188,8 @@ func (w *mender) commit(pid int64, t *producerTxn) error {
 	return w.raise(pid, true)
 }
 
-// groupCommits makes log entries of the offsets of a transaction. A topic that was deleted meanwhile
-// has no offsets any more.
+// groupCommits makes log entries of the offsets of a transaction. A topic that was deleted
+// meanwhile has no offsets any more.
 func (w *mender) groupCommits(groups offsetsByGroup) (commits []any, err error) {
 	names, err := topicNames(filepath.Join(w.dir, topicsFile))
 	if err != nil {
@@ -202,7 +204,8 @@ func (w *mender) groupCommits(groups offsetsByGroup) (commits []any, err error) 
 				}
 			}
 			for part, o := range parts {
-				commits = append(commits, groupEntry{Type: "commit", Group: group, Topic: topic, Part: part,
+				commits = append(commits, groupEntry{Type: "commit", Group: group, Topic: topic,
+					Part:   part,
 					Offset: o.Offset, Epoch: o.LeaderEpoch, Metadata: o.Metadata, LastCommit: &at})
 			}
 		}
@@ -241,14 +244,16 @@ func (w *mender) raise(pid int64, committed bool) error {
 	}
 	p.epoch++
 	p.told = true
-	return appendFrames(filepath.Join(w.dir, pidsFile), pidEntry{Type: "init", PID: pid, Epoch: p.epoch,
-		TxID: p.txid, Timeout: p.timeout, Commit: &committed})
+	return appendFrames(filepath.Join(w.dir, pidsFile), pidEntry{Type: "init", PID: pid,
+		Epoch: p.epoch,
+		TxID:  p.txid, Timeout: p.timeout, Commit: &committed})
 }
 
 // halfRaised tells whether a transaction was ended, but the entry that raises the epoch is missing.
 func (w *mender) halfRaised(pid int64, t *producerTxn) bool {
 	p := w.producers[pid]
-	return t.ending != nil && t.ending.Raises && p != nil && p.epoch == t.epoch && p.lastAt >= t.ending.PIDsAt
+	return t.ending != nil && t.ending.Raises && p != nil && p.epoch == t.epoch &&
+		p.lastAt >= t.ending.PIDsAt
 }
 
 // tellEnds writes how the last transaction of a producer ended where the log does not tell.
@@ -311,8 +316,10 @@ func (w *mender) writeWindows() error {
 	}{Version: frameVersion}
 	for _, p := range w.parts {
 		for pid, s := range p.windows {
-			file.Windows = append(file.Windows, windowEntryFile{PID: pid, Topic: p.topic, Part: p.number,
-				Entries: s.entries, Count: s.count, At: s.at, Epoch: s.epoch, Seen: true, NextSeq: s.nextSeq})
+			file.Windows = append(file.Windows, windowEntryFile{PID: pid, Topic: p.topic,
+				Part:    p.number,
+				Entries: s.entries, Count: s.count, At: s.at, Epoch: s.epoch, Seen: true,
+				NextSeq: s.nextSeq})
 		}
 	}
 	b, err := json.Marshal(file)

@@ -44,13 +44,17 @@ type batch struct {
 	firstSeq, records   int32
 }
 
-func (b batch) transactional() bool { return b.attrs&attrTransaction != 0 && b.attrs&attrControl == 0 }
-func (b batch) control() bool       { return b.attrs&attrControl != 0 }
+func (b batch) transactional() bool {
+	return b.attrs&attrTransaction != 0 &&
+		b.attrs&attrControl == 0
+}
+func (b batch) control() bool { return b.attrs&attrControl != 0 }
 
 func parseBatch(raw []byte) batch {
 	be := binary.BigEndian
 	return batch{
-		first: int64(be.Uint64(raw)), leaderEpoch: int32(be.Uint32(raw[12:])), attrs: int16(be.Uint16(raw[21:])),
+		first: int64(be.Uint64(raw)), leaderEpoch: int32(be.Uint32(raw[12:])),
+		attrs:     int16(be.Uint16(raw[21:])),
 		lastDelta: int32(be.Uint32(raw[23:])), maxTimestamp: int64(be.Uint64(raw[35:])),
 		pid: int64(be.Uint64(raw[43:])), epoch: int16(be.Uint16(raw[51:])),
 		firstSeq: int32(be.Uint32(raw[53:])), records: int32(be.Uint32(raw[57:])),
@@ -231,7 +235,8 @@ func readBatches(r *bufio.Reader, do func(batch)) (valid int64, err error) {
 		if _, err := io.ReadFull(r, buf); err != nil {
 			return valid, eof(err)
 		}
-		if crc32.Checksum(buf[batchCRCFrom:], castagnoli) != binary.BigEndian.Uint32(buf[batchCRCAt:]) {
+		if crc32.Checksum(buf[batchCRCFrom:],
+			castagnoli) != binary.BigEndian.Uint32(buf[batchCRCAt:]) {
 			return valid, nil
 		}
 		do(parseBatch(buf))
@@ -270,9 +275,11 @@ func (p *partition) mark(pid int64, epoch int16, commit bool, now int64) error {
 	rec := kmsg.Record{Key: key.AppendTo(nil), Value: (&kmsg.EndTxnMarker{}).AppendTo(nil)}
 	rec.Length = int32(len(rec.AppendTo(nil)) - 1) // the length itself takes one byte
 	b := kmsg.RecordBatch{
-		FirstOffset: p.end, PartitionLeaderEpoch: p.last.leaderEpoch, Magic: 2, Attributes: attrTransaction | attrControl,
-		FirstTimestamp: now, MaxTimestamp: now, ProducerID: pid, ProducerEpoch: epoch, FirstSequence: -1,
-		NumRecords: 1, Records: rec.AppendTo(nil),
+		FirstOffset: p.end, PartitionLeaderEpoch: p.last.leaderEpoch, Magic: 2,
+		Attributes:     attrTransaction | attrControl,
+		FirstTimestamp: now, MaxTimestamp: now, ProducerID: pid, ProducerEpoch: epoch,
+		FirstSequence: -1,
+		NumRecords:    1, Records: rec.AppendTo(nil),
 	}
 	raw := b.AppendTo(nil)
 	b.Length = int32(len(raw) - batchPrefixBytes)
@@ -283,7 +290,8 @@ func (p *partition) mark(pid int64, epoch int16, commit bool, now int64) error {
 	if err := appendBytes(p.path(base, ".dat"), raw); err != nil {
 		return err
 	}
-	if err := appendBytes(p.path(base, ".idx"), appendIndexEntry(nil, p.last.leaderEpoch, p.lastTime, false)); err != nil {
+	if err := appendBytes(p.path(base, ".idx"), appendIndexEntry(nil, p.last.leaderEpoch,
+		p.lastTime, false)); err != nil {
 		return err
 	}
 	p.take(parseBatch(raw), false)

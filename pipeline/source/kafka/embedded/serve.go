@@ -96,13 +96,16 @@ type server struct {
 // open mends the directory if the last broker did not end cleanly and starts the broker, with its
 // gate still closed.
 func open(dir string, log *slog.Logger, onEnd func()) (*server, error) {
-	data, journalPath, clean := filepath.Join(dir, dataName), filepath.Join(dir, journalName), filepath.Join(dir, cleanName)
+	data, journalPath, clean := filepath.Join(dir, dataName), filepath.Join(dir, journalName),
+		filepath.Join(dir, cleanName)
 	if err := os.MkdirAll(data, dirPerm); err != nil {
 		return nil, fmt.Errorf("cannot create the broker's directory: %w", err)
 	}
-	if _, err := os.Stat(clean); errors.Is(err, fs.ErrNotExist) && exists(filepath.Join(data, metaFile)) {
+	if _, err := os.Stat(clean); errors.Is(err, fs.ErrNotExist) && exists(filepath.Join(data,
+		metaFile)) {
 		if _, err := mend(data, journalPath, time.Now(), log); err != nil {
-			return nil, fmt.Errorf("cannot mend the broker's data in %s: %w; nothing was lost, look at the cause", data, err)
+			return nil,
+				fmt.Errorf("cannot mend the broker's data in %s: %w; nothing was lost, look at the cause", data, err)
 		}
 	}
 	if err := os.Remove(clean); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -116,7 +119,8 @@ func open(dir string, log *slog.Logger, onEnd func()) (*server, error) {
 	if b.gate, err = listen(dir); err != nil {
 		return nil, err
 	}
-	b.cluster, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.DataDir(data), kfake.ClusterID("usher-embedded"),
+	b.cluster, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.DataDir(data),
+		kfake.ClusterID("usher-embedded"),
 		kfake.DefaultNumPartitions(partitionsDefault), kfake.GroupMinSessionTimeout(sessionMin),
 		kfake.BrokerConfigs(map[string]string{"log.cleaner.backoff.ms": compactNever}),
 		kfake.WithLogger(logger{log}),
@@ -124,7 +128,8 @@ func open(dir string, log *slog.Logger, onEnd func()) (*server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot start the embedded broker: %w", err)
 	}
-	for _, key := range []kmsg.Key{kmsg.TxnOffsetCommit, kmsg.EndTxn, kmsg.AddPartitionsToTxn, kmsg.AddOffsetsToTxn} {
+	for _, key := range []kmsg.Key{kmsg.TxnOffsetCommit, kmsg.EndTxn, kmsg.AddPartitionsToTxn,
+		kmsg.AddOffsetsToTxn} {
 		b.cluster.ControlKey(int16(key), b.observe)
 	}
 	return b, nil
@@ -137,7 +142,8 @@ func exists(path string) bool {
 
 // observe runs before the broker handles a request, in its one loop, so that nothing is handled
 // between the journal's entry and the request.
-func (b *server) observe(req kmsg.Request) (kmsg.Response, error, bool) { //nolint:revive // kfake's signature
+func (b *server) observe(req kmsg.Request) (kmsg.Response, error,
+	bool) { //nolint:revive // kfake's signature
 	if err := b.journal.observe(req); err != nil {
 		b.log.Error("transaction refused", "error", err)
 		return nil, err, true // the connection ends, the client tries again
@@ -164,7 +170,8 @@ func (b *server) serve(ctx context.Context, cfg ServeConfig, life *lifetime) err
 	go func() { _ = web.Serve(control) }()
 	defer web.Close()
 	info := filepath.Join(b.dir, infoFile)
-	if err := writeInfo(info, childInfo{Addr: addr, Control: control.Addr().String(), PID: os.Getpid()}); err != nil {
+	if err := writeInfo(info, childInfo{Addr: addr, Control: control.Addr().String(),
+		PID: os.Getpid()}); err != nil {
 		return err
 	}
 	b.log.Info("embedded broker ready (one machine, no replication)", "addr", addr)
@@ -176,8 +183,8 @@ func (b *server) serve(ctx context.Context, cfg ServeConfig, life *lifetime) err
 	return nil
 }
 
-// close ends the broker: the request under way is finished, what it knows is written, and the mark of
-// a clean end comes last.
+// close ends the broker: the request under way is finished, what it knows is written, and the mark
+// of a clean end comes last.
 func (b *server) close() error {
 	_ = b.gate.Close()
 	b.gate.open()               // let go of the broker's accept loop if it never opened
@@ -213,7 +220,8 @@ func (g *gate) Accept() (net.Conn, error) {
 // outlived it still look there.
 func listen(dir string) (*gate, error) {
 	if last, err := readInfo(filepath.Join(dir, infoFile)); err == nil {
-		if host, _, err := net.SplitHostPort(last.Addr); err == nil && net.ParseIP(host).IsLoopback() {
+		if host, _, err := net.SplitHostPort(last.Addr); err == nil &&
+			net.ParseIP(host).IsLoopback() {
 			if ln, err := net.Listen("tcp", last.Addr); err == nil {
 				return &gate{Listener: ln, opened: make(chan struct{})}, nil
 			}

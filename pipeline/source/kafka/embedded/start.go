@@ -20,15 +20,16 @@ type StartConfig struct {
 // Broker is a running embedded broker, one's own or another process's.
 type Broker struct{ c *child }
 
-// Start uses the broker that runs on the data directory, if one answers, else starts one. The broker
-// lives at least until Close.
+// Start uses the broker that runs on the data directory, if one answers, else starts one. The
+// broker lives at least until Close.
 func Start(ctx context.Context, cfg StartConfig) (*Broker, error) {
 	dir, err := filepath.Abs(cfg.DataDir)
 	if err != nil {
 		return nil, err
 	}
 	c, err := startChild(ctx, childSpec{
-		what: "embedded broker", info: filepath.Join(dir, infoFile), lock: filepath.Join(dir, lockName),
+		what: "embedded broker", info: filepath.Join(dir, infoFile), lock: filepath.Join(dir,
+			lockName),
 		command: cfg.Command, env: cfg.Env, stderr: cfg.Stderr,
 	})
 	if err != nil {
@@ -46,7 +47,8 @@ func (b *Broker) PID() int { return b.c.info.PID }
 // Owned tells whether this process started the broker; if not, it holds a lease on it.
 func (b *Broker) Owned() bool { return b.c.lease == nil }
 
-// Gone is closed when an owned broker has ended, for whatever reason; nil for one that is not owned.
+// Gone is closed when an owned broker has ended, for whatever reason; nil for one that is not
+// owned.
 func (b *Broker) Gone() <-chan struct{} { return b.c.gone }
 
 // Close lets the broker go. An owned broker that nobody else uses has ended when Close returns.

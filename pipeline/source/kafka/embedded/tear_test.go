@@ -1,3 +1,5 @@
+//go:build unix
+
 package broker
 
 import (
@@ -98,7 +100,8 @@ func suffix(s string) func(string) bool {
 	return func(name string) bool { return strings.HasSuffix(name, s) }
 }
 
-// writesOfBatches lists the writes of one batch per partition: log, then index, in the order of perm.
+// writesOfBatches lists the writes of one batch per partition: log, then index, in the order of
+// perm.
 func writesOfBatches(before, after files, rnd *rand.Rand) (list []appended) {
 	dats := grown(before, after, suffix(".dat"))
 	for _, i := range rnd.Perm(len(dats)) {
@@ -216,7 +219,8 @@ func stageOffset(t *testing.T, cl *kgo.Client, id int64, epoch int16, offset int
 		t.Fatal(err)
 	}
 	req := kmsg.NewPtrTxnOffsetCommitRequest()
-	req.TransactionalID, req.Group, req.ProducerID, req.ProducerEpoch, req.Generation = "t", "g", id, epoch, -1
+	req.TransactionalID, req.Group, req.ProducerID, req.ProducerEpoch, req.Generation = "t", "g",
+		id, epoch, -1
 	rt := kmsg.NewTxnOffsetCommitRequestTopic()
 	rt.Topic, rt.TopicID = "in", topics["in"].ID
 	for p := range int32(4) {
@@ -275,10 +279,11 @@ func TestTornAnywhere(t *testing.T) {
 		} else {
 			aborted++
 		}
-		t.Run(fmt.Sprintf("after %d of %d writes, decided with %d", cut, len(writes), decision), func(t *testing.T) {
-			t.Parallel()
-			s.checkMended(t, torn, cut >= decision, cut > 0)
-		})
+		t.Run(fmt.Sprintf("after %d of %d writes, decided with %d", cut, len(writes), decision),
+			func(t *testing.T) {
+				t.Parallel()
+				s.checkMended(t, torn, cut >= decision, cut > 0)
+			})
 	}
 	offsetsOnly := files{}
 	for name, b := range s.start {
@@ -294,9 +299,9 @@ func TestTornAnywhere(t *testing.T) {
 	}
 }
 
-// checkMended opens a broker on a torn directory and looks at everything a client can see, then again
-// after a clean end and after another kill. A client of whose transaction nothing arrived does not ask
-// for its end.
+// checkMended opens a broker on a torn directory and looks at everything a client can see, then
+// again after a clean end and after another kill. A client of whose transaction nothing arrived
+// does not ask for its end.
 func (s scene) checkMended(t *testing.T, torn files, commit, asks bool) {
 	t.Helper()
 	dir := t.TempDir()
@@ -351,7 +356,8 @@ func (s scene) lateEnd(t *testing.T, b *server, committed bool) {
 		t.Fatal(err)
 	}
 	if (resp.ErrorCode == 0) != committed {
-		t.Errorf("the late end of a transaction got code %d, committed: %v", resp.ErrorCode, committed)
+		t.Errorf("the late end of a transaction got code %d, committed: %v", resp.ErrorCode,
+			committed)
 	}
 }
 
@@ -388,8 +394,8 @@ func visible(t *testing.T, b *server, want []string, offset int64, when string) 
 	}
 }
 
-// A client of the older kind keeps its epoch over many transactions: what one of them was to do must
-// not be done again, nor be taken for the end of the next.
+// A client of the older kind keeps its epoch over many transactions: what one of them was to do
+// must not be done again, nor be taken for the end of the next.
 func TestOldClientKilledBetweenTransactions(t *testing.T) {
 	dir := t.TempDir()
 	b := openIn(t, dir)
@@ -413,7 +419,8 @@ func TestOldClientKilledBetweenTransactions(t *testing.T) {
 	if err := b.close(); err != nil {
 		t.Fatal(err)
 	}
-	for when, state := range map[string]files{"between transactions": between, "in the second": during} {
+	for when, state := range map[string]files{"between transactions": between,
+		"in the second": during} {
 		again := t.TempDir()
 		state.write(t, again)
 		b := openIn(t, again)

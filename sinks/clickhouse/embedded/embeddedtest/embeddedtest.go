@@ -25,7 +25,8 @@ func init() {
 		return
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	err := embedded.Serve(context.Background(), embedded.ServeConfig{DataDir: dir, Stdin: os.Stdin, Log: log})
+	err := embedded.Serve(context.Background(), embedded.ServeConfig{DataDir: dir, Stdin: os.Stdin,
+		Log: log})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -54,7 +55,8 @@ func StartIn(t testing.TB, dir string) *embedded.Engine {
 		t.Fatal(err)
 	}
 	e, err := embedded.Start(t.Context(), embedded.StartConfig{
-		DataDir: dir, Command: []string{program}, Env: []string{childEnv + "=" + dir}, Stderr: os.Stderr,
+		DataDir: dir, Command: []string{program}, Env: []string{childEnv + "=" + dir},
+		Stderr: os.Stderr,
 	})
 	if err != nil {
 		t.Fatal(err)
