@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -18,6 +19,7 @@ import (
 const (
 	transactionTimeout = 8 * time.Second
 	endTimeout         = 10 * time.Second
+	sessionRetryMax    = 10 * time.Second
 )
 
 // WorkerConfig is what one worker of the router needs. The zero value of a limit is no limit: New
@@ -70,8 +72,39 @@ func NewWorker(cfg WorkerConfig, line *Line, m *Metrics, log *slog.Logger) *Work
 }
 
 // Run processes until ctx ends or the worker must refuse to go on. A clean end finishes the open
-// transaction first, so nothing is in doubt.
+// transaction first, so nothing is in doubt. When the end of a transaction is unknown (a broker that
+// is away, another member lost in the middle of a rebalance) a new session finds it out: its
+// producer fences the old one and the group tells the stable offsets.
 func (w *Worker) Run(ctx context.Context) error {
+	again := backoff.NewExponentialBackOff()
+	again.MaxInterval = sessionRetryMax
+	for {
+		began := w.now()
+		err := w.session(ctx)
+		if !errors.Is(err, ErrUnknownEnd) || errors.Is(err, kerr.FencedInstanceID) {
+			return err
+		}
+		if ctx.Err() != nil {
+			return nil // the successor finds it out
+		}
+		if w.now().Sub(began) > sessionRetryMax {
+			again.Reset()
+		}
+		wait := again.NextBackOff()
+		w.log.Warn("the worker begins a new session", "cause", err, "in", wait)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// session runs one client and one router.
+func (w *Worker) session(ctx context.Context) error {
+	w.notes.Lock()
+	w.notes.revoked, w.notes.offsets, w.notes.owned = nil, nil, nil
+	w.notes.Unlock()
 	if err := w.connect(); err != nil {
 		return err
 	}
