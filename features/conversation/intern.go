@@ -76,12 +76,13 @@ type words struct {
 	arena     arena
 	index     index
 	places    []place
+	max       int
 	seed      maphash.Seed
 	overflows int64
 }
 
 func newWords() words {
-	return words{seed: maphash.MakeSeed(), places: make([]place, 1)}
+	return words{seed: maphash.MakeSeed(), places: make([]place, 1), max: stringsMax}
 }
 
 func (w *words) number(b []byte) uint32 {
@@ -96,7 +97,7 @@ func (w *words) number(b []byte) uint32 {
 			return id
 		}
 	}
-	if len(w.places) >= stringsMax {
+	if len(w.places) >= w.max {
 		w.overflows++
 		return 0
 	}
@@ -128,11 +129,12 @@ type tuple [6]uint32
 type tuples struct {
 	slab      slab[tuple]
 	index     index
+	max       uint32
 	seed      maphash.Seed
 	overflows int64
 }
 
-func newTuples() tuples { return tuples{seed: maphash.MakeSeed()} }
+func newTuples() tuples { return tuples{seed: maphash.MakeSeed(), max: tuplesMax} }
 
 func (t *tuples) number(v tuple) uint32 {
 	if v == (tuple{}) {
@@ -145,7 +147,7 @@ func (t *tuples) number(v tuple) uint32 {
 			return id
 		}
 	}
-	if t.slab.used >= tuplesMax {
+	if t.slab.used >= t.max {
 		t.overflows++
 		return 0
 	}

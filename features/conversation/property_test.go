@@ -89,12 +89,13 @@ func (l *ledger) facts(t *testing.T) refFacts {
 			f.cycles = append(f.cycles, c)
 			continue
 		}
-		steps := 0
-		for at := c; at.Gone; at = l.cycles[at.ReplacedByOffset] {
-			if steps++; steps > len(l.cycles) || at.CycleOffset == at.ReplacedByOffset {
+		for at, steps := c, 0; at.Gone; steps++ {
+			next, ok := l.cycles[at.ReplacedByOffset]
+			if !ok || steps > len(l.cycles) {
 				t.Errorf("cycle %d is gone, but its replacement never stands", c.CycleOffset)
 				break
 			}
+			at = next
 		}
 	}
 	slices.SortFunc(f.cycles, byCycle)
