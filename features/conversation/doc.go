@@ -33,19 +33,19 @@
 //   - A reply anywhere in the cycle counts as one: an agent's message before the first customer
 //     message makes the cycle neither unanswered nor missed, but is no first reply.
 //   - A time ahead of the worker's clock counts as that clock in the order and in every figure.
-//   - Queue: to.queue, for an escalate else queue, else to.team, for every kind of move. Queue, team,
-//     assignee and role start anew with a cycle.
+//   - Queue: to.queue, for an escalate else queue, else to.team, for every kind of move.
+//     Queue, team, assignee and role start anew with a cycle.
 //   - A move to a team or queue without an agent takes the assignee away. handle_time runs with
 //     status open only: hold ends it, though the requester waits on.
-//   - A merge takes out the latest cycle also when it is closed, as a void does. What ends by either
-//     ends its waits like a close. Only the first reason to take a cycle out counts.
+//   - A merge takes out the latest cycle also when it is closed, as a void does. What ends by
+//     either ends its waits like a close. Only the first reason to take a cycle out counts.
 //   - A void older than a full window marks the last cycle and does not cut it; a csat or outcome
 //     that old is compared by time with what the base has.
 //   - Public messages of bots after the end count as messages of the ended cycle, as agents' do.
 //   - An echo is a person's whatever its actor.kind, unless it is the customer's.
-//   - A bot's transfer while an escalate's (or a rule's) handoff is pending is no handoff of its own;
-//     while another transfer's is pending it is a row without a wait of its own.
-//   - A rule may force an escalation on any event but escalate and transfer, which are moves already.
+//   - A bot's transfer while an escalate's (or a rule's) handoff is pending is no handoff of its
+//     own; while another transfer's is pending it is a row without a wait of its own.
+//   - A rule may force an escalation on any event but escalate and transfer.
 //   - Roles: a transfer goes up when to.role lies after from.role, else after the role of the move
 //     before, else the actor's, else the lowest. Ranks are frozen on arrival.
 //   - The latest session_end judges; abandoned is since the first that nothing has followed.

@@ -302,7 +302,8 @@ func checkRoundTrip(t *testing.T, table *Table, k Key, value []byte) {
 	}
 	w := &table.scratch
 	same := string(conv) == table.convs.str(s.conv) && got.tenant == s.tenant &&
-		got.owner == s.owner && got.revision == s.revision && got.hour == s.hour && w.n == want.n && w.byTime == want.byTime
+		got.owner == s.owner && got.revision == s.revision && got.hour == s.hour &&
+		w.n == want.n && w.byTime == want.byTime
 	for i := range want.n {
 		same = same && w.entries[i] == want.entries[i] &&
 			(!w.entries[i].has(flagSeq) || w.seqs[i] == want.seqs[i])
