@@ -28,7 +28,7 @@ func outcomeKPIs() []KPI {
 				"closed_at IS NOT NULL AND now64(3, 'UTC') > " + outcomeWindow + ", closed_at, opened_at))",
 			day: "assumeNotNull(multiIf(" + converts + ", coalesce(outcome_day, opened_day), " +
 				"closed_at IS NOT NULL AND now64(3, 'UTC') > " + outcomeWindow + ", closed_day, opened_day))",
-			started: "opened_at", final: "now64(3, 'UTC') > " + outcomeWindow,
+			started: "opened_at", final: converts + " OR now64(3, 'UTC') > " + outcomeWindow,
 			Definition: "Cycles with a customer message that led to a booking, sale or lead.",
 			Formula:    "num / den", Numerator: "cycles with booking, sale or lead",
 			Denominator: "cycles with a customer message", Unit: "share", Source: "usher",
