@@ -24,16 +24,17 @@ import (
 
 const (
 	leasePath       = "/usher/lease"
-	startWait       = 60 * time.Second      // an engine with much data may take a while to open it
-	pollWait        = 20 * time.Millisecond // between looks at a file, lock or process
-	lockWait        = 15 * time.Second      // for a predecessor that is just ending
-	endWait         = 20 * time.Second      // for a child that was told to end
-	leaseReplyWait  = 2 * time.Second       // an address that does not answer by then is nobody's
-	stderrTailBytes = 2048                  // of a child that could not start, for the error
-	filePerm        = os.FileMode(0o600)    // what these files name is for this user alone
-	dirPerm         = os.FileMode(0o700)    //
-	leaseGreeting   = "usher lease granted" // of a granted lease; the process follows
-	leasedHeader    = "X-Usher-Held"        // says by whom a child is kept alive
+	startWait       = 60 * time.Second       // an engine with much data may take a while to open it
+	pollWait        = 20 * time.Millisecond  // between looks at a file, lock or process
+	lockWait        = 15 * time.Second       // for a predecessor that is just ending
+	restartWait     = 200 * time.Millisecond // before a child that ended by itself is started again
+	endWait         = 20 * time.Second       // for a child that was told to end
+	leaseReplyWait  = 2 * time.Second        // an address that does not answer by then is nobody's
+	stderrTailBytes = 2048                   // of a child that could not start, for the error
+	filePerm        = os.FileMode(0o600)     // what these files name is for this user alone
+	dirPerm         = os.FileMode(0o700)     //
+	leaseGreeting   = "usher lease granted"  // of a granted lease; the process follows
+	leasedHeader    = "X-Usher-Held"         // says by whom a child is kept alive
 	leasedAlone     = "by leases alone"
 	endedErrorText  = "usher child is ending" // answer to a lease that came too late
 )
@@ -192,8 +193,14 @@ func (l *lifetime) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // the port of the one before it while the address file is still that one's.
 func greeting(pid int) string { return fmt.Sprintf("%s %d", leaseGreeting, pid) }
 
-// takeLease asks the child of info to live on until the returned closer is closed.
-func takeLease(ctx context.Context, info childInfo) (io.Closer, error) {
+// lease is a running child's word to live on until it is closed; gone says that the child broke it.
+type lease struct {
+	io.Closer
+	gone chan struct{}
+}
+
+// takeLease asks the child of info to live on until the returned lease is closed.
+func takeLease(ctx context.Context, info childInfo) (*lease, error) {
 	control := info.Control
 	ctx, cancel := context.WithCancel(ctx)
 	timer := time.AfterFunc(leaseReplyWait, cancel)
@@ -208,14 +215,20 @@ func takeLease(ctx context.Context, info childInfo) (io.Closer, error) {
 		cancel()
 		return nil, fmt.Errorf("cannot reach the child at %s: %w", control, err)
 	}
-	line, err := bufio.NewReader(resp.Body).ReadString('\n')
+	body := bufio.NewReader(resp.Body)
+	line, err := body.ReadString('\n')
 	if err != nil || strings.TrimSpace(line) != greeting(info.PID) || !timer.Stop() {
 		cancel()
 		_ = resp.Body.Close()
 		return nil, fmt.Errorf("cannot use the child at %s: it is ending or is none of usher's",
 			control)
 	}
-	return closerFunc(func() error { cancel(); return resp.Body.Close() }), nil
+	gone := make(chan struct{})
+	go func() {
+		_, _ = io.Copy(io.Discard, body) // nothing comes: this ends with the lease
+		close(gone)
+	}()
+	return &lease{closerFunc(func() error { cancel(); return resp.Body.Close() }), gone}, nil
 }
 
 type closerFunc func() error
@@ -236,10 +249,10 @@ type childSpec struct {
 type child struct {
 	info  childInfo
 	what  string
-	lease io.Closer
+	lease *lease
 	stdin io.Closer
 	cmd   *exec.Cmd
-	gone  chan struct{} // closed when an own child has ended
+	gone  chan struct{} // closed when the child has ended
 }
 
 // startChild uses the running child, if one answers, else starts one. Two processes that start at
@@ -275,7 +288,7 @@ func borrow(ctx context.Context, spec childSpec) *child {
 	if err != nil {
 		return nil
 	}
-	return &child{info: info, what: spec.what, lease: lease}
+	return &child{info: info, what: spec.what, lease: lease, gone: lease.gone}
 }
 
 func heldByAnother(lock string) bool {
@@ -367,6 +380,69 @@ func leasedByOthers(control string) bool {
 	}
 	_ = resp.Body.Close()
 	return resp.StatusCode == http.StatusOK && resp.Header.Get(leasedHeader) == leasedAlone
+}
+
+// kept is a child that is started again, if that is wanted, whenever it ends by itself.
+type kept struct {
+	mu   sync.Mutex
+	c    *child
+	stop context.CancelFunc
+	done chan struct{} // closed when nothing starts it again any more
+}
+
+func startKept(ctx context.Context, spec childSpec, restart bool) (*kept, error) {
+	c, err := startChild(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	k := &kept{c: c, done: make(chan struct{})}
+	life, stop := context.WithCancel(context.WithoutCancel(ctx))
+	k.stop = stop
+	if !restart {
+		close(k.done)
+		return k, nil
+	}
+	go func() {
+		defer close(k.done)
+		for life.Err() == nil {
+			k.renew(life, spec)
+		}
+	}()
+	return k, nil
+}
+
+// renew waits for the end of the present child and starts another.
+func (k *kept) renew(ctx context.Context, spec childSpec) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-k.now().gone:
+	}
+	for sleep(ctx, restartWait) == nil {
+		c, err := startChild(ctx, spec)
+		if err == nil {
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			k.c = c
+			return
+		}
+		if spec.stderr != nil && ctx.Err() == nil {
+			_, _ = fmt.Fprintf(spec.stderr, "%s; trying again\n", err)
+		}
+	}
+}
+
+// now returns the present child.
+func (k *kept) now() *child {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.c
+}
+
+func (k *kept) close() error {
+	k.stop()
+	<-k.done
+	return k.now().close()
 }
 
 // tailWriter passes a child's messages on and keeps the last of them.

@@ -26,10 +26,13 @@ type StartConfig struct {
 	Env []string
 	// Stderr gets what the child logs; nil drops it.
 	Stderr io.Writer
+	// Restart starts the child again whenever it ends before Close, on the same port if that is
+	// still free.
+	Restart bool
 }
 
 // Engine is a running engine, one's own or another process's.
-type Engine struct{ c *child }
+type Engine struct{ k *kept }
 
 // Start uses the engine that runs on the data directory, if one answers, else starts one. The
 // engine lives at least until Close.
@@ -46,29 +49,28 @@ func Start(ctx context.Context, cfg StartConfig) (*Engine, error) {
 			return nil, err
 		}
 	}
-	c, err := startChild(ctx, childSpec{
+	k, err := startKept(ctx, childSpec{
 		what: "embedded ClickHouse engine", info: filepath.Join(dir, infoFile),
 		lock:    filepath.Join(dir, lockName),
 		command: cfg.Command, env: cfg.Env, stderr: cfg.Stderr,
-	})
+	}, cfg.Restart)
 	if err != nil {
 		return nil, err
 	}
-	return &Engine{c: c}, nil
+	return &Engine{k: k}, nil
 }
 
 // Addr is where the engine answers HTTP, host:port.
-func (e *Engine) Addr() string { return e.c.info.Addr }
+func (e *Engine) Addr() string { return e.k.now().info.Addr }
 
 // PID is the engine's process.
-func (e *Engine) PID() int { return e.c.info.PID }
+func (e *Engine) PID() int { return e.k.now().info.PID }
 
 // Owned tells whether this process started the engine; if not, it holds a lease on it.
-func (e *Engine) Owned() bool { return e.c.lease == nil }
+func (e *Engine) Owned() bool { return e.k.now().lease == nil }
 
-// Gone is closed when an owned engine has ended, for whatever reason; nil for one that is not
-// owned.
-func (e *Engine) Gone() <-chan struct{} { return e.c.gone }
+// Gone is closed when the present engine has ended, for whatever reason.
+func (e *Engine) Gone() <-chan struct{} { return e.k.now().gone }
 
 // Close lets the engine go. An owned engine that nobody else uses has ended when Close returns.
-func (e *Engine) Close() error { return e.c.close() }
+func (e *Engine) Close() error { return e.k.close() }

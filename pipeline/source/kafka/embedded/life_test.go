@@ -178,3 +178,46 @@ func TestStartSaysWhatFailed(t *testing.T) {
 		t.Errorf("error %v does not tell what the child said", err)
 	}
 }
+
+// A broker that is wanted again comes back by itself, on its port, for its owner and for its guests.
+func TestRestart(t *testing.T) {
+	dir := t.TempDir()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var users []*Broker
+	for range 2 {
+		b, err := Start(t.Context(), StartConfig{DataDir: dir, Command: []string{program}, Restart: true,
+			Env: []string{childEnv + "=" + dir}, Stderr: os.Stderr})
+		if err != nil {
+			t.Fatal(err)
+		}
+		users = append(users, b)
+	}
+	addr := users[0].Addr()
+	for i := range 3 {
+		pid := users[0].PID()
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		produceOne(t, addr, strconv.Itoa(i))
+		awaitEnd(t, pid)
+		for deadline := time.Now().Add(10 * time.Second); users[0].PID() != users[1].PID() || users[0].PID() == pid; {
+			if time.Now().After(deadline) {
+				t.Fatalf("processes %d and %d after %d", users[0].PID(), users[1].PID(), pid)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	if got := readAll(t, addr, "in"); len(got) != 3 {
+		t.Errorf("%d records, want 3", len(got))
+	}
+	pid := users[0].PID()
+	for _, b := range users {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	awaitEnd(t, pid)
+}
