@@ -93,7 +93,7 @@ func runDemo(ctx context.Context, o demoOptions) error {
 
 // openStation locks the data directory and starts what the demo runs on.
 func openStation(ctx context.Context, o demoOptions) (_ *station, err error) {
-	s := &station{o: o, cfg: o.Config, log: o.Log, dir: o.DataDir, began: time.Now()}
+	s := &station{o: o, cfg: o.Config, log: demoLog(o), dir: o.DataDir, began: time.Now()}
 	if err := os.MkdirAll(s.dir, 0o755); err != nil {
 		return nil, fmt.Errorf("cannot make the data directory: %w", err)
 	}
@@ -118,6 +118,14 @@ func openStation(ctx context.Context, o demoOptions) (_ *station, err error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// demoLog leaves out what only an operator of servers wants to know; log.level: debug shows all.
+func demoLog(o demoOptions) *slog.Logger {
+	if o.Config.Log.Level != "info" {
+		return o.Log
+	}
+	return slog.New(slog.NewTextHandler(o.Streams.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
 func (s *station) close() {
