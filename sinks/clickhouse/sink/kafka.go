@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -31,6 +32,7 @@ type kafka struct {
 	cl    *kgo.Client
 	adm   *kadm.Client
 	ready chan struct{} // closed when cl and adm are set
+	node  atomic.Int32  // the group's coordinator, noNode when it must be looked up
 }
 
 func (k *kafka) membership() membership {
@@ -91,19 +93,51 @@ func (k *kafka) commit(
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	req := k.commitRequest(m, partition, a)
-	resp, err := req.RequestWith(ctx, k.cl)
-	if err != nil {
-		return fmt.Errorf("cannot commit offset %d of %s/%d: %w: %w", a.Offset, k.cfg.Topic, partition,
-			errDoubt, err)
-	}
-	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
-		return fmt.Errorf("cannot commit offset %d of %s/%d: the broker's answer has no partition: %w",
-			a.Offset, k.cfg.Topic, partition, errDoubt)
-	}
-	if err := kerr.ErrorForCode(resp.Topics[0].Partitions[0].ErrorCode); err != nil {
+	fail := func(err error) error {
 		return fmt.Errorf("cannot commit offset %d of %s/%d: %w", a.Offset, k.cfg.Topic, partition, err)
 	}
+	coordinator, err := k.coordinator(ctx)
+	if err != nil {
+		return fail(err) // nothing was sent
+	}
+	// To this broker and once: the client's own retries would hide that a first copy of the request
+	// may still be on its way.
+	answer, err := k.cl.Broker(coordinator).Request(ctx, req)
+	if err != nil {
+		k.node.Store(noNode)
+		return fail(fmt.Errorf("%w: %w", errDoubt, err))
+	}
+	resp, ok := answer.(*kmsg.OffsetCommitResponse)
+	if !ok {
+		return fail(fmt.Errorf("%w: the broker answered another request", errDoubt))
+	}
+	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
+		return fail(fmt.Errorf("%w: the broker's answer has no partition", errDoubt))
+	}
+	if err := kerr.ErrorForCode(resp.Topics[0].Partitions[0].ErrorCode); err != nil {
+		k.node.Store(noNode) // it may have moved
+		return fail(err)
+	}
 	return nil
+}
+
+// noNode is the node of a coordinator that must be looked up.
+const noNode = -1
+
+// coordinator is the broker that keeps the group's offsets.
+func (k *kafka) coordinator(ctx context.Context) (int, error) {
+	if node := k.node.Load(); node != noNode {
+		return int(node), nil
+	}
+	found, ok := k.adm.FindGroupCoordinators(ctx, k.cfg.Group)[k.cfg.Group]
+	if !ok {
+		found.Err = errors.New("no broker named one")
+	}
+	if found.Err != nil {
+		return 0, fmt.Errorf("cannot find the coordinator of group %s: %w", k.cfg.Group, found.Err)
+	}
+	k.node.Store(found.NodeID)
+	return int(found.NodeID), nil
 }
 
 func (k *kafka) commitRequest(

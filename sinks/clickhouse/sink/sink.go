@@ -59,6 +59,7 @@ func (s *Sink) Run(ctx context.Context) error {
 	defer cancel()
 	s.life = life
 	k := &kafka{cfg: &s.cfg, ready: make(chan struct{})}
+	k.node.Store(noNode)
 	cl, err := kgo.NewClient(s.options(k)...)
 	if err != nil {
 		return fmt.Errorf("cannot start the sink: %w", err)

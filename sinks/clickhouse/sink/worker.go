@@ -72,6 +72,8 @@ type worker struct {
 	stopped   atomic.Pointer[error]
 
 	as      membership
+	doubt   membership // of the last commit whose outcome is unknown, while doubted
+	doubted bool
 	merges  map[string]*rows.Merge
 	body    []byte
 	blocks  *rows.Block[schema.ManifestRow]
@@ -236,23 +238,30 @@ func (w *worker) sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// fetch begins an attempt: it keeps the generation that the group has now.
+// fetch begins an attempt: it keeps the generation that the group has now. After a commit in doubt
+// that must be a new one: what is still on its way must not overwrite a later commit.
 func (w *worker) fetch(ctx context.Context) error {
 	w.as = w.broker.membership()
+	if w.doubted && w.as == w.doubt {
+		if err := w.broker.renew(ctx, w.as); err != nil {
+			return err
+		}
+		w.as = w.broker.membership()
+	}
+	w.doubted = false
 	f, err := w.broker.fetch(ctx, w.partition)
 	w.machine.Fetched(f, err)
 	return err
 }
 
-// commit commits, and makes the group begin anew when the outcome is unknown: a commit that is
-// still on its way must not overwrite a later one.
+// commit commits, and remembers the generation when the outcome is unknown.
 func (w *worker) commit(ctx context.Context, a *deliver.Action) error {
 	before := w.machine.CommittedOffset()
 	err := w.broker.commit(ctx, w.as, w.partition, a)
 	w.machine.Committed(err)
 	if err != nil {
-		if errors.Is(err, errDoubt) && ctx.Err() == nil {
-			err = errors.Join(err, w.broker.renew(ctx, w.as))
+		if errors.Is(err, errDoubt) {
+			w.doubted, w.doubt = true, w.as
 		}
 		return err
 	}
