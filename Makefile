@@ -27,7 +27,7 @@ build: ## build bin/usher
 	$(GO) build -trimpath -o $(BIN) ./cmd/usher
 
 demo: libchdb build ## play generated chats through broker, router, sink and engine; more with ARGS="--help"
-	$(BIN) demo $(ARGS)
+	$(BIN) demo --exit $(ARGS)
 
 test: libchdb ## run every test that needs no server
 	$(GO) test -timeout 20m $(PACKAGES)

@@ -81,7 +81,7 @@ func runDemo(ctx context.Context, o demoOptions) error {
 	if err == nil {
 		err = s.summary(ctx)
 	}
-	if err == nil && !o.Exit && isTerminal(o.Streams.out) {
+	if err == nil && !o.Exit {
 		err = s.stayOpen(ctx)
 	}
 	stop()
@@ -263,9 +263,10 @@ func waitCaughtUp(ctx context.Context, adm *kadm.Client, group, topic string) er
 	return nil
 }
 
-// stayOpen keeps the store answering until a signal comes.
+// stayOpen keeps everything answering until a signal comes: producers may go on publishing.
 func (s *station) stayOpen(ctx context.Context) error {
-	fmt.Fprintf(s.o.Streams.out, "\nThe store stays open: usher sql --data %s\nPress Ctrl-C to end.\n", s.dir)
+	fmt.Fprintf(s.o.Streams.out, "\nStill running: Kafka at %s (topic %s), ClickHouse at http://%s. Ctrl-C ends it.\n",
+		s.broker.Addr(), s.cfg.SourceTopic(&s.cfg.Sources[0]), s.engine.Addr())
 	<-ctx.Done()
 	return nil
 }
