@@ -28,8 +28,9 @@
 //     any more.
 //   - Sequence windows are rebuilt from the log, so that a retried batch is recognised.
 //
-// Without fsync: a loss of power may lose what the operating system had not yet written (SyncWrites
-// of kfake costs an fsync a batch; it protects against nothing a kill can do).
+// Without fsync: a loss of power may lose what the operating system had not yet written. kfake's
+// SyncWrites protects against nothing a kill can do, and made a transaction over eight partitions
+// twenty times slower (0.5 and 9.8 ms on the machine it was tried on).
 //
 // Compaction deletes segments before it rewrites them, so a kill in the middle of it would lose
 // state; it is switched off here, and retention with it: topics keep every record, however old its
