@@ -245,7 +245,7 @@ func (l *Line) score(ev *event.Event, v *conversation.View, d *route.Decision) {
 	head := &l.scores.Heads[0]
 	in.Cutoffs = l.cutoffs(ev.Tenant)
 	in.Scores, in.Scope = head.Probs, head.Scope
-	d.Features.KnownShare, d.Features.HasKnownShare = head.Scope, true
+	d.Features.KnownShare, d.Features.HasKnownShare = l.scores.KnownShare, true
 }
 
 func (l *Line) cutoffs(tenant []byte) *route.Cutoffs {

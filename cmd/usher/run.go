@@ -38,13 +38,14 @@ func runRun(ctx context.Context, o runOptions) error {
 		return err
 	}
 	g, ctx := errgroup.WithContext(ctx)
+	p := process{runOptions: o, instance: instance, opts: opts, reg: reg}
 	if o.Only != "sink" {
-		if err := goRoute(ctx, g, o, instance, opts, reg); err != nil {
+		if err := p.goRoute(ctx, g); err != nil {
 			return err
 		}
 	}
 	if o.Only != "route" {
-		if err := goSink(ctx, g, o, instance, opts, reg); err != nil {
+		if err := p.goSink(ctx, g); err != nil {
 			return err
 		}
 	}
@@ -80,30 +81,34 @@ func createTopics(ctx context.Context, o runOptions, opts []kgo.Opt) error {
 	return nil
 }
 
-func goRoute(ctx context.Context, g *errgroup.Group, o runOptions, instance string, opts []kgo.Opt,
-	reg prometheus.Registerer,
-) error {
+// process is what the stages of one usher run share.
+type process struct {
+	runOptions
+	instance string
+	opts     []kgo.Opt
+	reg      prometheus.Registerer
+}
+
+func (p *process) goRoute(ctx context.Context, g *errgroup.Group) error {
 	// A model acts alone only where usher accept has shown that it may.
-	line, err := lineConfig(o.Config, lineSettings{
-		Key: []byte(o.Config.Privacy.Key.Reveal()), Mode: route.Unproven,
+	line, err := lineConfig(p.Config, lineSettings{
+		Key: []byte(p.Config.Privacy.Key.Reveal()), Mode: route.Unproven,
 	})
 	if err != nil {
 		return err
 	}
-	metrics := pipeline.NewMetrics(reg)
+	metrics := pipeline.NewMetrics(p.reg)
 	g.Go(func() error {
-		return runRouter(ctx, o.Config, routerSettings{
-			Brokers: o.Config.Kafka.Brokers, Instance: instance, Line: line, Opts: opts, Log: o.Log,
+		return runRouter(ctx, p.Config, routerSettings{
+			Brokers: p.Config.Kafka.Brokers, Instance: p.instance, Line: line, Opts: p.opts, Log: p.Log,
 			Metrics: metrics,
 		})
 	})
 	return nil
 }
 
-func goSink(ctx context.Context, g *errgroup.Group, o runOptions, instance string, opts []kgo.Opt,
-	reg prometheus.Registerer,
-) error {
-	at, err := configuredClickHouse(o.Config)
+func (p *process) goSink(ctx context.Context, g *errgroup.Group) error {
+	at, err := configuredClickHouse(p.Config)
 	if err != nil {
 		return err
 	}
@@ -115,8 +120,8 @@ func goSink(ctx context.Context, g *errgroup.Group, o runOptions, instance strin
 		_ = conn.Close()
 		return err
 	}
-	k, err := newSink(o.Config, sinkSettings{
-		Kafka: opts, Instance: instance, Conn: conn, Log: o.Log, Reg: reg,
+	k, err := newSink(p.Config, sinkSettings{
+		Kafka: p.opts, Instance: p.instance, Conn: conn, Log: p.Log, Reg: p.reg,
 	})
 	if err != nil {
 		_ = conn.Close()

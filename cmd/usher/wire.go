@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -127,13 +128,39 @@ func loadModel(c *config.Config, out *pipeline.LineConfig) (*classifier.Model, e
 	return model, nil
 }
 
+// modelLayer is what the model file says about its first head: configuration goes over it.
+func modelLayer(m *classifier.Model) (layer route.Layer, err error) {
+	b, err := json.Marshal(m.Heads()[0].Thresholds)
+	if err == nil {
+		err = json.Unmarshal(b, &layer)
+	}
+	if err != nil {
+		return layer, fmt.Errorf("cannot read the thresholds of model %s: %w", m.Name(), err)
+	}
+	return layer, nil
+}
+
+// changed is a threshold that the configuration sets: one that equals the default leaves the
+// model's own in force.
+func changed(have, standard float64) *float64 {
+	if have == standard {
+		return nil
+	}
+	return &have
+}
+
 // cutoffs compiles the thresholds for every tenant that has its own, and "" for all others.
 func cutoffs(c *config.Config, m *classifier.Model) (map[string]*route.Cutoffs, error) {
 	head := m.Heads()[0]
-	t := c.Classifier.Thresholds
+	t, standard := c.Classifier.Thresholds, config.Default().Classifier.Thresholds
 	limits := route.Limits{SuggestFloor: t.SuggestFloor, MaxSuggestions: t.MaxSuggestions}
+	base, err := modelLayer(m)
+	if err != nil {
+		return nil, err
+	}
 	own := route.Layer{Cutoff: route.Cutoff{
-		AutoAt: &t.AutoAt, SuggestAt: &t.SuggestAt, MinMargin: &t.MinMargin,
+		AutoAt: changed(t.AutoAt, standard.AutoAt), SuggestAt: changed(t.SuggestAt, standard.SuggestAt),
+		MinMargin: changed(t.MinMargin, standard.MinMargin),
 	}, Labels: make(map[string]route.Cutoff), Langs: make(map[string]route.LangLayer)}
 	for label, x := range t.Labels {
 		own.Labels[label] = cutoff(x)
@@ -150,7 +177,7 @@ func cutoffs(c *config.Config, m *classifier.Model) (map[string]*route.Cutoffs, 
 		out[name] = cut
 		return nil
 	}
-	if err := add("", own); err != nil {
+	if err := add("", base, own); err != nil {
 		return nil, err
 	}
 	for name := range c.Tenants {
@@ -162,7 +189,7 @@ func cutoffs(c *config.Config, m *classifier.Model) (map[string]*route.Cutoffs, 
 		for label, x := range labels {
 			layer.Labels[label] = cutoff(x)
 		}
-		if err := add(name, own, layer); err != nil {
+		if err := add(name, base, own, layer); err != nil {
 			return nil, err
 		}
 	}

@@ -2,6 +2,7 @@ package route
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -223,4 +224,32 @@ func (c *Cutoffs) of(label int, lang []byte) *resolved {
 		}
 	}
 	return &c.any[label]
+}
+
+// Point is what is in force for one label and language.
+type Point struct {
+	AutoAt, SuggestAt, MinMargin, MinScope float64
+	Off                                    bool // auto is switched off
+}
+
+// At is what is in force for a label (its place in Labels; −1: the head) and a language.
+func (c *Cutoffs) At(label int, lang []byte) Point {
+	r := c.of(label, lang)
+	return Point{r.autoAt, r.suggestAt, r.minMargin, r.minScope, r.off}
+}
+
+// Gate names everything that decides when a label gets auto, in every language: a proof of precision
+// holds for one gate only. Equal gates read alike.
+func (c *Cutoffs) Gate(label int) string {
+	gate := func(r *resolved) string {
+		return fmt.Sprintf("%g/%g/%g", r.autoAt, r.minMargin, r.minScope)
+	}
+	all := gate(&c.any[label])
+	out := all
+	for _, lang := range slices.Sorted(maps.Keys(c.langs)) {
+		if own := gate(&c.langs[lang][label]); own != all {
+			out += " " + lang + ":" + own
+		}
+	}
+	return out
 }
