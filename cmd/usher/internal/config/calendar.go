@@ -36,6 +36,21 @@ func (c Calendar) Parse() (week [7][]Hours, closed []string, err error) {
 	return week, closed, nil
 }
 
+// Dates returns the dates (YYYY-MM-DD) that do not go by their weekday: the closed ones without
+// hours, and those that are keys with hours of their own.
+func (c Calendar) Dates() map[string][]Hours {
+	out := make(map[string][]Hours)
+	for _, date := range c["closed"] {
+		out[date] = nil
+	}
+	for key, spans := range c {
+		if _, err := time.Parse(time.DateOnly, key); err == nil {
+			out[key], _ = parseHours(spans)
+		}
+	}
+	return out
+}
+
 func (c Calendar) parse() (week [7][]Hours, closed []string, problems []calendarProblem) {
 	keys := make([]string, 0, len(c))
 	for key := range c {
@@ -53,10 +68,19 @@ func (c Calendar) parse() (week [7][]Hours, closed []string, problems []calendar
 			closed = c[key]
 			continue
 		}
+		if _, err := time.Parse(time.DateOnly, key); err == nil {
+			if _, text := parseHours(c[key]); text != "" {
+				problems = append(problems, calendarProblem{key, text})
+			}
+			if slices.Contains(c["closed"], key) {
+				problems = append(problems, calendarProblem{key, "is also closed: say one of them"})
+			}
+			continue
+		}
 		from, to, ok := dayRange(key)
 		if !ok {
 			problems = append(problems, calendarProblem{key,
-				"is neither a day (mon), a run of days (mon-fri) nor closed"})
+				"is neither a day (mon), a run of days (mon-fri), a date (2026-12-24) nor closed"})
 			continue
 		}
 		hours, text := parseHours(c[key])

@@ -102,7 +102,7 @@ type Tenant struct {
 }
 
 // Calendar holds working hours: a day or a run of days (mon, mon-fri) with a list of HH:MM-HH:MM,
-// and `closed` with a list of dates.
+// a date (2026-12-24) with hours of its own, and `closed` with a list of dates.
 type Calendar map[string][]string
 
 // SLA is one policy; the first whose `when` fits applies.

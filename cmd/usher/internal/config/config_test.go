@@ -79,6 +79,27 @@ func TestContractBlockLoads(t *testing.T) {
 	}
 }
 
+func TestDatesThatDiffer(t *testing.T) {
+	c, err := load(t, `calendars: {c: {mon-fri: ["09:00-17:00"], closed: ["2026-12-25"],
+  "2026-12-24": ["10:00-13:00", "09:00-09:30"]}}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string][]Hours{"2026-12-25": nil, "2026-12-24": {{540, 570}, {600, 780}}}
+	if diff := cmp.Diff(want, c.Calendars["c"].Dates()); diff != "" {
+		t.Error(diff)
+	}
+	for text, say := range map[string]string{
+		`calendars: {c: {"2026-12-24": ["13:00-10:00"]}}`:                        "no span of hours",
+		`calendars: {c: {"2026-12-24": ["10:00-13:00"], closed: ["2026-12-24"]}}`: "is also closed",
+		`calendars: {c: {"2026-02-30": ["10:00-13:00"]}}`:                        "is neither a day",
+	} {
+		if _, err := load(t, text); err == nil || !strings.Contains(err.Error(), say) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
 func TestEveryContractKeyPrints(t *testing.T) {
 	c, err := load(t, contractYAML)
 	if err != nil {
