@@ -8,6 +8,7 @@ PACKAGES  ?= ./...
 FUZZTIME  ?= 20s
 BENCHTIME ?= 1s
 BENCH     ?= .
+RECORDS   ?= 200000
 
 FETCH_ENGINE = sinks/clickhouse/embedded/fetch-libchdb.sh
 KAFKA        = pipeline/source/kafka/kafkatest/kafka.sh
@@ -18,7 +19,7 @@ KAFKA_PACKAGES = $$(grep -rlE --include='*_test.go' 'USHER_TEST_KAFKA|kafkatest'
 GO_FOLDERS   = bench cmd dashboards features pipeline sinks
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-race test-kafka fuzz bench dashboards lint fmt libchdb clean
+.PHONY: help build demo test test-race test-kafka fuzz hostile bench dashboards lint fmt libchdb clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +46,9 @@ fuzz: ## fuzz every decoder for FUZZTIME each (20s)
 	    $(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$package; \
 	  done; \
 	done
+
+hostile: ## throw RECORDS broken records (200000) at the router: the balance, panics, memory, payload in logs
+	USHER_HOSTILE_RECORDS=$(RECORDS) $(GO) test -count=1 -v -timeout 12h -run TestHostileRecords ./bench/hostile
 
 bench: ## run the micro benchmarks (BENCH=pattern, BENCHTIME=1s)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem $(PACKAGES)
