@@ -13,9 +13,8 @@ type Scores struct {
 	Heads      []HeadScores
 	KnownShare float64 // share of the text's features that the model knows, 4 decimals
 
-	sums  []int32  // one per column
-	lanes []uint64 // four columns each, see sumEights
-	found []found
+	sums  []int32 // one per column
+	found []int   // where the rows of the known features begin
 }
 
 // HeadScores are the probabilities of one head's labels, rounded to 4 decimals, the index of the
@@ -30,7 +29,7 @@ type HeadScores struct {
 
 // NewScores makes room for the answers of m.
 func (m *Model) NewScores() *Scores {
-	s := &Scores{sums: make([]int32, m.meta.Stride), lanes: make([]uint64, m.meta.Stride/8*2),
+	s := &Scores{sums: make([]int32, m.meta.Stride),
 		Heads: make([]HeadScores, len(m.meta.Heads))}
 	for i := range m.meta.Heads {
 		n := len(m.meta.Heads[i].Labels)
@@ -66,14 +65,8 @@ func (h *HeadScores) Logits() []float64 { return h.logits }
 // all rows first, so that the processor waits for several cache lines at once.
 func (m *Model) accumulate(v *features.Vector, out *Scores) (known int) {
 	out.found = out.found[:0]
-	for i, key := range v.Keys {
-		if row := m.row(key); row >= 0 {
-			out.found = append(out.found, found{row: uint32(row), count: uint32(v.Counts[i])})
-		}
-		if i == v.Text-1 {
-			known = len(out.found)
-		}
-	}
+	known = m.find(v.Keys[:v.Text], v.Counts, out)
+	m.find(v.Keys[v.Text:], v.Counts[v.Text:], out)
 	clear(out.sums)
 	switch stride := m.meta.Stride; {
 	case stride == 4:
@@ -86,23 +79,44 @@ func (m *Model) accumulate(v *features.Vector, out *Scores) (known int) {
 	return known
 }
 
-// found is a known feature: its row and how often it occurs.
-type found struct{ row, count uint32 }
+// find lists where the rows of the known features begin, a row as often as its feature occurs, and
+// says how many features are known. A foreign feature is taken for a known one only if its
+// fingerprint is the same, once in four thousand million per slot probed.
+func (m *Model) find(keys []uint64, counts []uint8, out *Scores) (known int) {
+	table, found := m.table, out.found
+	mask, stride := uint64(m.meta.Slots-1), m.meta.Stride
+	for i, key := range keys {
+		for at := key & mask; ; at = (at + 1) & mask {
+			slot := binary.LittleEndian.Uint64(table[at*slotBytes:])
+			if uint32(slot) == 0 {
+				break
+			}
+			if slot>>32 == key>>32 {
+				known++
+				for range counts[i] {
+					found = append(found, (int(uint32(slot))-1)*stride)
+				}
+				break
+			}
+		}
+	}
+	out.found = found
+	return known
+}
 
-// sumPlain is for the strides that no trainer writes. Counts are at most 15 and a text has at most
-// 2^18 features: 127·15·2^18 < 2^31.
+// sumPlain is for the strides that no trainer writes. A text has at most 2^18 features, each counted
+// at most 15 times: 127·15·2^18 < 2^31.
 func sumPlain(rows []byte, stride int, out *Scores) {
-	for _, f := range out.found {
-		at := int(f.row) * stride
+	for _, at := range out.found {
 		for c, w := range rows[at : at+stride] {
-			out.sums[c] += int32(int8(w)) * int32(f.count)
+			out.sums[c] += int32(int8(w))
 		}
 	}
 }
 
 // The sums below hold four 16-bit lanes in a uint64. Weights are taken as w + 128, 0 to 255, so that
-// no lane borrows from its neighbour; after occurrences of at most laneRoom the lanes are spilled
-// into 32 bits, and what was added too much is taken off again.
+// no lane borrows from its neighbour; after laneRoom rows the lanes are spilled into 32 bits, and
+// what was added too much is taken off again.
 const (
 	flip     = 0x8080808080808080 // w + 128, for eight weights at once
 	lanes    = 0x00ff00ff00ff00ff // every other byte
@@ -111,74 +125,67 @@ const (
 
 // sumFour is for rows of four columns: up to four labels.
 func sumFour(rows []byte, out *Scores) {
-	var acc uint64
-	var used uint32
-	for _, f := range out.found {
-		if used+f.count > laneRoom {
-			spillFour(acc, used, out.sums)
-			acc, used = 0, 0
+	for found := out.found; len(found) > 0; {
+		part := found[:min(laneRoom, len(found))]
+		found = found[len(part):]
+		var even, odd uint32
+		for _, at := range part {
+			x := binary.LittleEndian.Uint32(rows[at:]) ^ flip&0xffffffff
+			even += x & 0x00ff00ff
+			odd += x >> 8 & 0x00ff00ff
 		}
-		used += f.count
-		x := uint64(binary.LittleEndian.Uint32(rows[int(f.row)*4:]) ^ flip&0xffffffff)
-		acc += (x&0x00ff00ff | x>>8&0x00ff00ff<<32) * uint64(f.count)
-	}
-	spillFour(acc, used, out.sums)
-}
-
-// spillFour adds the lanes, which hold the columns 0, 2, 1, 3.
-func spillFour(acc uint64, used uint32, sums []int32) {
-	for c, shift := range [4]int{0, 32, 16, 48} {
-		sums[c] += int32(acc>>shift&0xffff) - int32(128*used)
+		much := int32(128 * len(part))
+		out.sums[0] += int32(even&0xffff) - much
+		out.sums[1] += int32(odd&0xffff) - much
+		out.sums[2] += int32(even>>16) - much
+		out.sums[3] += int32(odd>>16) - much
 	}
 }
 
-// sumEights is for rows of a multiple of eight columns.
+// sumEights is for rows of a multiple of eight columns. It takes sixteen columns of all rows at a
+// time: the lanes stay in registers, and the rows in the first cache.
 func sumEights(rows []byte, stride int, out *Scores) {
-	acc := out.lanes
-	clear(acc)
-	var used uint32
-	for _, f := range out.found {
-		if used+f.count > laneRoom {
-			spillEights(acc, used, out.sums)
-			used = 0
+	for found := out.found; len(found) > 0; {
+		part := found[:min(laneRoom, len(found))]
+		found = found[len(part):]
+		c := 0
+		for ; c+16 <= stride; c += 16 {
+			var a, b, d, e uint64
+			from := rows[c:]
+			for _, at := range part {
+				row := from[at : at+16 : at+16]
+				x, y := binary.LittleEndian.Uint64(row)^flip, binary.LittleEndian.Uint64(row[8:])^flip
+				a += x & lanes
+				b += x >> 8 & lanes
+				d += y & lanes
+				e += y >> 8 & lanes
+			}
+			spill(a, b, len(part), out.sums[c:c+8])
+			spill(d, e, len(part), out.sums[c+8:c+16])
 		}
-		used += f.count
-		n := uint64(f.count)
-		row := rows[int(f.row)*stride : int(f.row)*stride+stride]
-		for j := 0; j+2 <= len(acc) && len(row) >= 8; j += 2 {
-			x := binary.LittleEndian.Uint64(row) ^ flip
-			acc[j] += x & lanes * n
-			acc[j+1] += x >> 8 & lanes * n
-			row = row[8:]
+		if c < stride {
+			var a, b uint64
+			from := rows[c:]
+			for _, at := range part {
+				x := binary.LittleEndian.Uint64(from[at:]) ^ flip
+				a += x & lanes
+				b += x >> 8 & lanes
+			}
+			spill(a, b, len(part), out.sums[c:c+8])
 		}
 	}
-	spillEights(acc, used, out.sums)
 }
 
-// spillEights adds the lanes to the sums and empties them: acc[2j] holds the columns 0, 2, 4, 6 of
-// the j-th eight, acc[2j+1] the others.
-func spillEights(acc []uint64, used uint32, sums []int32) {
-	for i, lane := range acc {
-		at := i/2*8 + i%2
-		for c := range 4 {
-			sums[at+2*c] += int32(lane>>(16*c)&0xffff) - int32(128*used)
-		}
-	}
-	clear(acc)
-}
-
-// row finds a feature's row, or −1. A foreign feature is taken for a known one only if its
-// fingerprint is the same, once in four thousand million per slot probed.
-func (m *Model) row(key uint64) int {
-	mask := uint64(m.meta.Slots - 1)
-	for at := key & mask; ; at = (at + 1) & mask {
-		slot := binary.LittleEndian.Uint64(m.table[at*slotBytes:])
-		if uint32(slot) == 0 {
-			return -1
-		}
-		if slot>>32 == key>>32 {
-			return int(uint32(slot)) - 1
-		}
+// spill adds the lanes of eight columns to their sums: even holds the columns 0, 2, 4 and 6, odd the
+// others, each 128 too much per row.
+func spill(even, odd uint64, rows int, sums []int32) {
+	much := int32(128 * rows)
+	_ = sums[7]
+	for i := 0; i < 8; i += 2 {
+		sums[i] += int32(even&0xffff) - much
+		sums[i+1] += int32(odd&0xffff) - much
+		even >>= 16
+		odd >>= 16
 	}
 }
 
@@ -201,12 +208,9 @@ func (h *HeadMeta) finish(sums []int32, norm, known float64, out *HeadScores) {
 		}
 		return
 	}
-	softmax(out.logits, h.Temperature, out.Probs)
-	for i, p := range out.Probs {
-		out.Probs[i] = round4(p)
-	}
+	softmax(out.logits, out.logits[out.Best], h.Temperature, out.Probs)
 	// Two logits that differ may round to one probability: the first of equals is the best.
-	for i, p := range out.Probs {
+	for i, p := range out.Probs[:out.Best] {
 		if p == out.Probs[out.Best] {
 			out.Best = i
 			break
@@ -214,18 +218,22 @@ func (h *HeadMeta) finish(sums []int32, norm, known float64, out *HeadScores) {
 	}
 }
 
-func softmax(logits []float64, temperature float64, probs []float64) {
-	top := math.Inf(-1)
-	for _, l := range logits {
-		top = max(top, l)
-	}
+// softmax makes probs of logits, of which top is the highest.
+func softmax(logits []float64, top, temperature float64, probs []float64) {
 	total := 0.0
+	inverse := 1 / temperature
 	for i, l := range logits {
-		probs[i] = Exp((l - top) / temperature)
-		total += probs[i]
+		e := exp(max((l-top)*inverse, -700))
+		probs[i] = e
+		total += e
 	}
-	for i := range probs {
-		probs[i] /= total
+	share := scoreSteps / total
+	for i, e := range probs {
+		steps := float64(int(float64(e*share) + 0.5))
+		if steps != 0 { // most labels are far off, and a division is dear
+			steps /= scoreSteps
+		}
+		probs[i] = steps
 	}
 }
 
@@ -235,11 +243,6 @@ func round4(p float64) float64 { return math.Round(p*scoreSteps) / scoreSteps }
 // below that it is 0. It is several times faster, and the same on every processor: every product is
 // rounded on its own, so no compiler fuses it into an addition.
 func Exp(x float64) float64 {
-	const (
-		log2e = 1 / math.Ln2
-		ln2Hi = 6.93147180369123816490e-01 // ln 2 in two parts, so that x − n·ln 2 stays exact
-		ln2Lo = 1.90821492927058770002e-10
-	)
 	switch {
 	case math.IsNaN(x):
 		return x
@@ -248,14 +251,30 @@ func Exp(x float64) float64 {
 	case x > 700:
 		x = 700
 	}
-	n := math.Floor(float64(x*log2e) + 0.5)
-	r := x - float64(n*ln2Hi)
-	r -= float64(n * ln2Lo)
-	// Taylor to the 9th power on |r| ≤ ln 2 / 2: the rest is below 0.35^10/10! = 8e-12.
-	p := 1.0 / 362880
-	for _, c := range [...]float64{1.0 / 40320, 1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6,
-		0.5, 1, 1} {
-		p = float64(p*r) + c
-	}
-	return p * math.Float64frombits(uint64(int64(n)+1023)<<52)
+	return exp(x)
+}
+
+// The parts of exp: ln 2 in two parts, so that x − n·ln 2 stays exact, and a number that is so large
+// that adding it rounds to a whole one, which then lies in the lowest bits.
+const (
+	log2e = 1 / math.Ln2
+	ln2Hi = 6.93147180369123816490e-01
+	ln2Lo = 1.90821492927058770002e-10
+	whole = 3 << 51
+)
+
+// exp is Exp for x that is known to be from −700 to 700.
+func exp(x float64) float64 {
+	shifted := float64(x*log2e) + whole
+	n := shifted - whole
+	r := x - float64(n*ln2Hi) - float64(n*ln2Lo)
+	// Taylor to the 9th power on |r| ≤ ln 2 / 2: the rest is below 0.35^10/10! = 8e-12. Pairs of terms
+	// are summed on their own, because a processor can do them at once.
+	r2 := float64(r * r)
+	r4 := float64(r2 * r2)
+	low := 1 + r + float64(r2*(0.5+float64(r*(1.0/6))))
+	mid := 1.0/24 + float64(r*(1.0/120)) + float64(r2*(1.0/720+float64(r*(1.0/5040))))
+	high := 1.0/40320 + float64(r*(1.0/362880))
+	p := low + float64(r4*(mid+float64(r4*high)))
+	return p * math.Float64frombits((math.Float64bits(shifted)+1023)<<52)
 }
