@@ -48,6 +48,8 @@ type Scope struct {
 type Options struct {
 	// Whole counts from the start instead of from the last audit.
 	Whole bool
+	// ChunkOffsets is how many offsets one query counts; 0 means DefaultChunkOffsets.
+	ChunkOffsets int64
 	// Now is the local clock; nil is time.Now.
 	Now func() time.Time
 }
@@ -71,14 +73,18 @@ func (r Report) Duplicated() (n uint64) {
 	return n
 }
 
-// chunkOffsets bounds how many offsets one query counts exactly, and thereby its memory.
-const chunkOffsets = 10_000_000
+// DefaultChunkOffsets bounds how many offsets one query counts exactly, and thereby its memory.
+const DefaultChunkOffsets = 10_000_000
 
 // Run audits the scope and writes the outcome to delivery_audit.
 func Run(ctx context.Context, conn driver.Conn, scope Scope, o Options) (Report, error) {
 	now := time.Now
 	if o.Now != nil {
 		now = o.Now
+	}
+	chunk := o.ChunkOffsets
+	if chunk <= 0 {
+		chunk = DefaultChunkOffsets
 	}
 	at := schema.Instant(now().UnixMilli())
 	last := map[string]int64{}
@@ -96,8 +102,8 @@ func Run(ctx context.Context, conn driver.Conn, scope Scope, o Options) (Report,
 				FromOffset: max(p.Start, last[key(name, p.TopicID, p.Partition)]),
 			}
 			row.ToOffset = max(row.FromOffset, p.End)
-			for from := row.FromOffset; from < row.ToOffset; from += chunkOffsets {
-				if err := count(ctx, conn, &row, from, min(from+chunkOffsets, row.ToOffset)); err != nil {
+			for from := row.FromOffset; from < row.ToOffset; from += chunk {
+				if err := count(ctx, conn, &row, from, min(from+chunk, row.ToOffset)); err != nil {
 					return fmt.Errorf("cannot audit %s/%d from offset %d: %w", p.Topic, p.Partition, from, err)
 				}
 			}

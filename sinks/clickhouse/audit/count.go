@@ -91,35 +91,39 @@ func countRows(
 }
 
 // tableQuery counts one table: per range that begins in [from, to), the rows expected, stored and
-// distinct by position. A range without a manifest row for the table is countManifest's finding; its
-// rows are not held against the table. Ranges are cut where intents were, so a stored row belongs to
-// the last range that begins at or before it.
+// distinct by position. Ranges were cut where intents were, so a stored row belongs to the last range
+// that begins at or before it, unless that range has ended: then no manifest row covers it, which is
+// countManifest's finding, and the row is held against no range. Rows of a range that begins before
+// from were counted with it.
 func tableQuery(table, at string, from, to int64) string {
-	return fmt.Sprintf(`SELECT sum(e), sum(n), toUInt64(sum(if(e > d, e - d, 0))), toUInt64(sum(n - d))
+	return fmt.Sprintf(`WITH
+    ranges AS (
+        SELECT DISTINCT 1 AS one, `+"`from` AS f, `to`"+` AS t
+        FROM delivery_manifest
+        WHERE %[2]s AND `+"`to` > %[3]d AND `from`"+` < %[4]d
+    )
+SELECT sum(e), sum(n), toUInt64(sum(if(e > d, e - d, 0))), toUInt64(sum(n - d))
 FROM (
-    SELECT f, sum(e) AS e, sum(n) AS n, sum(d) AS d
+    SELECT key, sum(e) AS e, sum(n) AS n, sum(d) AS d
     FROM (
-        SELECT `+"`from`"+` AS f, max(rows) AS e, toUInt64(0) AS n, toUInt64(0) AS d
+        SELECT toInt64(`+"`from`"+`) AS key, max(rows) AS e, toUInt64(0) AS n, toUInt64(0) AS d
         FROM delivery_manifest
         WHERE %[2]s AND `+"`table` = '%[1]s' AND `from` >= %[3]d AND `from`"+` < %[4]d
-        GROUP BY f
+        GROUP BY key
         UNION ALL
-        SELECT r.f AS f, toUInt64(0), count(), uniqExact(o, s)
+        SELECT if(s.o < r.t, toInt64(r.f), toInt64(-1)) AS key, toUInt64(0), count(),
+            uniqExact(s.o, s.sub)
         FROM (
-            SELECT 1 AS one, _offset AS o, _sub AS s
+            SELECT 1 AS one, _offset AS o, _sub AS sub
             FROM %[1]s
-            WHERE %[2]s AND _offset >= %[3]d AND _offset < (
-                SELECT greatest(max(`+"`to`"+`), toUInt64(%[4]d)) FROM delivery_manifest
-                WHERE %[2]s AND `+"`from` >= %[3]d AND `from`"+` < %[4]d)
-        ) AS t
-        ASOF LEFT JOIN (
-            SELECT DISTINCT 1 AS one, `+"`from`"+` AS f
-            FROM delivery_manifest
-            WHERE %[2]s AND `+"`from` >= %[3]d AND `from`"+` < %[4]d
-        ) AS r ON t.one = r.one AND t.o >= r.f
-        GROUP BY f
+            WHERE %[2]s AND _offset >= %[3]d
+                AND _offset < (SELECT greatest(max(t), toUInt64(%[4]d)) FROM ranges)
+        ) AS s
+        ASOF LEFT JOIN ranges AS r ON s.one = r.one AND s.o >= r.f
+        WHERE NOT (s.o < r.t AND r.f < %[3]d) AND NOT (s.o >= r.t AND s.o >= %[4]d)
+        GROUP BY key
     )
-    GROUP BY f
+    GROUP BY key
 )`, table, at, from, to)
 }
 
