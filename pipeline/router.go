@@ -303,8 +303,8 @@ func (r *Router) timersDue() bool {
 }
 
 func (r *Router) timerDue(part *partition) bool {
-	if r.cfg.Timers == nil {
-		return false
+	if r.cfg.Timers == nil || part.next < 0 {
+		return false // without a record there is neither a conversation nor an offset to commit
 	}
 	due := r.cfg.Timers.NextMS(part.id, part.table, part.fired)
 	return due > 0 && due <= part.watermark

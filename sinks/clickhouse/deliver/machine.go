@@ -97,6 +97,7 @@ type Machine struct {
 	nextSize  int
 	nextT0    int64
 	err       error
+	weak      Weakness
 }
 
 // NewMachine makes the machine of a partition whose consumption begins at offset base.
