@@ -264,8 +264,10 @@ func startChild(ctx context.Context, spec childSpec) (*child, error) {
 	ctx, cancel := context.WithTimeout(ctx, startWait)
 	defer cancel()
 	for {
-		if c := borrow(ctx, spec); c != nil {
-			return c, nil
+		if info, err := readInfo(spec.info); err == nil {
+			if c := borrow(ctx, spec, info); c != nil {
+				return c, nil
+			}
 		}
 		c, err := spawn(ctx, spec)
 		if err == nil || ctx.Err() != nil || !heldByAnother(spec.lock) {
@@ -277,13 +279,9 @@ func startChild(ctx context.Context, spec childSpec) (*child, error) {
 	}
 }
 
-// borrow takes a lease on the running child, or returns nil. The lease outlives the start, so it
+// borrow takes a lease on the running child of info, or returns nil. The lease outlives the start, so it
 // must not hang on the start's deadline.
-func borrow(ctx context.Context, spec childSpec) *child {
-	info, err := readInfo(spec.info)
-	if err != nil {
-		return nil
-	}
+func borrow(ctx context.Context, spec childSpec, info childInfo) *child {
 	lease, err := takeLease(context.WithoutCancel(ctx), info)
 	if err != nil {
 		return nil
@@ -318,12 +316,15 @@ func spawn(ctx context.Context, spec childSpec) (*child, error) {
 		close(c.gone)
 	}()
 	for {
+		// One reading of the file decides: read twice, it may change to the own child's in between,
+		// which would then be borrowed from itself.
 		if info, err := readInfo(spec.info); err == nil && info.PID == cmd.Process.Pid {
 			c.info = info
 			return c, nil
-		}
-		if other := borrow(ctx, spec); other != nil { // another process was quicker
-			return other, c.close()
+		} else if err == nil {
+			if other := borrow(ctx, spec, info); other != nil { // another process was quicker
+				return other, c.close()
+			}
 		}
 		select {
 		case <-c.gone:
