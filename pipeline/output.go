@@ -248,6 +248,6 @@ func (in *Record) fill(part *partition, rec *kgo.Record, nowMS int64) {
 	*in = Record{
 		Topic: rec.Topic, Partition: rec.Partition, Partitions: part.source.Partitions,
 		Offset: rec.Offset, Key: rec.Key, Value: rec.Value, Headers: headers, NowMS: nowMS,
-		NoRules: part.source.ApplyRules == "false",
+		NoRules: part.source.ApplyRules == "false", Shadow: part.source.ApplyRules == "shadow",
 	}
 }

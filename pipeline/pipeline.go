@@ -31,6 +31,8 @@ type LineConfig struct {
 	AutoOff   map[string]bool           // by tenant; "" for all
 	Rules     *route.Rules
 	Tenants   map[string]Tenant // "default" for all others
+	// Brains, when there, go before Model, Mode, Cutoffs, AutoOff and Rules, and may change later.
+	Brains *Brains
 }
 
 // Tenant is what a line knows of a tenant.
@@ -48,7 +50,8 @@ type Record struct {
 	Key, Value []byte
 	Headers    []event.Header
 	NowMS      int64 // the worker's clock, frozen by the transaction
-	NoRules    bool  // sources[].apply_rules: false
+	NoRules    bool  // sources[].apply_rules: false; decided without the rule table
+	Shadow     bool  // sources[].apply_rules: shadow; decided and written, never executed
 }
 
 // Result is what became of a record. Everything in it is valid until the next Process.
@@ -97,7 +100,10 @@ type Line struct {
 	decision  route.Decision
 	inputs    route.Inputs
 	scratch   []byte
+	brains    *Brains
+	brain     *Brain // of the latest decision
 	model     route.ModelInfo
+	noRules   *route.Rules
 	placement kgo.TopicPartitioner
 	placed    kgo.Record
 	zones     map[string]*dayZone
@@ -111,28 +117,22 @@ func NewLine(cfg LineConfig, m *Metrics) (*Line, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot make the redactor: %w", err)
 	}
-	if cfg.Rules == nil {
-		if cfg.Rules, err = route.NewRules(nil); err != nil {
-			return nil, fmt.Errorf("cannot make an empty rule table: %w", err)
+	none, err := route.NewRules(nil)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make an empty rule table: %w", err)
+	}
+	if cfg.Brains == nil {
+		if cfg.Brains, err = NewBrains(cfg.Brain()); err != nil {
+			return nil, err
 		}
 	}
 	l := &Line{
-		cfg: cfg, metrics: m, redactor: red, fingerprint: fingerprint(red),
+		cfg: cfg, metrics: m, redactor: red, brains: cfg.Brains, noRules: none, fingerprint: fingerprint(red),
 		decoder:   event.NewDecoder(cfg.Limits),
 		placement: kgo.StickyKeyPartitioner(nil).ForTopic(""),
 		zones:     make(map[string]*dayZone),
 	}
-	if cfg.Model == nil {
-		return l, nil
-	}
-	if l.extractor, err = features.New(cfg.Model.Features()); err != nil {
-		return nil, fmt.Errorf("cannot prepare the features of model %s: %w", cfg.Model.Name(), err)
-	}
-	l.scores = cfg.Model.NewScores()
-	l.model = route.ModelInfo{
-		Name: cfg.Model.Name(), Version: cfg.Model.Version(), Checksum: cfg.Model.Checksum(),
-		Variant: "A", Mode: cfg.Mode,
-	}
+	l.look()
 	return l, nil
 }
 
@@ -167,7 +167,7 @@ func (l *Line) Process(table *conversation.Table, in *Record, r *Result) error {
 			in.Partition, in.Offset, err)
 	}
 	var decided conversation.Decided
-	if r.Arrival.Decide && !in.NoRules {
+	if r.Arrival.Decide {
 		l.decide(in, r, &decided)
 	}
 	table.Settle(&decided)
@@ -191,6 +191,7 @@ func (l *Line) redact(ev *event.Event, r *Result) conversation.Key {
 
 // decide scores the message and routes it.
 func (l *Line) decide(in *Record, r *Result, decided *conversation.Decided) {
+	l.look()
 	ev, v, d := r.Event, &r.Arrival.View, &l.decision
 	d.Reset()
 	d.TimeMS, d.Tenant, d.ConversationID = ev.TimeMS, ev.Tenant, ev.ConversationID
@@ -205,22 +206,26 @@ func (l *Line) decide(in *Record, r *Result, decided *conversation.Decided) {
 		BusinessHours: route.Yes,
 	}
 	l.inputs = route.Inputs{
-		AutoOff: l.cfg.AutoOff[""] || l.cfg.AutoOff[string(ev.Tenant)],
+		AutoOff: l.brain.AutoOff[""] || l.brain.AutoOff[string(ev.Tenant)],
 		Channel: ev.Channel, Inbox: ev.Inbox,
 	}
 	l.score(ev, v, d)
-	route.Decide(&l.inputs, l.cfg.Rules, d)
+	rules := l.brain.Rules
+	if in.NoRules {
+		rules = l.noRules
+	}
+	route.Decide(&l.inputs, rules, d)
 	d.ID, l.scratch = route.ID(&route.IDParts{
 		SourceTopic: in.Topic, Tenant: ev.Tenant, ConversationID: ev.ConversationID, Cycle: d.Cycle,
 		EventID: ev.ID, ModelChecksum: l.model.Checksum, RuleSet: d.Rule.Set,
 	}, l.scratch)
-	late := r.Arrival.Flags&conversation.FlagLate != 0
+	acts := r.Arrival.Flags&conversation.FlagLate == 0 && !in.Shadow
 	r.Decision = d
-	r.Executed = d.Band == route.BandAuto && d.Model.Mode == route.Live && !late
+	r.Executed = d.Band == route.BandAuto && d.Model.Mode == route.Live && acts
 	*decided = conversation.Decided{
-		Label: d.Label, Variant: d.Model.Variant, Escalate: d.Escalate && !late, Executed: r.Executed,
+		Label: d.Label, Variant: d.Model.Variant, Escalate: d.Escalate && acts, Executed: r.Executed,
 	}
-	if d.Rule.ID != "" {
+	if d.Rule.ID != "" && !in.Shadow {
 		// Without a rule route.queue is only the default's name: it moves no conversation out of
 		// the inbox that it came to.
 		decided.Queue = d.Route.Queue
@@ -230,7 +235,7 @@ func (l *Line) decide(in *Record, r *Result, decided *conversation.Decided) {
 func (l *Line) score(ev *event.Event, v *conversation.View, d *route.Decision) {
 	in := &l.inputs
 	in.HasText = !blank(ev.Message.Text)
-	if l.cfg.Model == nil || !in.HasText {
+	if l.brain.Model == nil || !in.HasText {
 		return
 	}
 	conv := features.Conversation{
@@ -241,18 +246,24 @@ func (l *Line) score(ev *event.Event, v *conversation.View, d *route.Decision) {
 	if !in.HasText {
 		return
 	}
-	l.cfg.Model.Score(&l.vector, l.scores)
+	l.brain.Model.Score(&l.vector, l.scores)
 	head := &l.scores.Heads[0]
 	in.Cutoffs = l.cutoffs(ev.Tenant)
+	if unproven, ok := l.brain.Unproven[string(ev.Tenant)]; ok && d.Model.Mode == route.Unproven {
+		in.Unproven = unproven
+		if !unproven[head.Best] {
+			d.Model.Mode = route.Live
+		}
+	}
 	in.Scores, in.Scope = head.Probs, head.Scope
 	d.Features.KnownShare, d.Features.HasKnownShare = l.scores.KnownShare, true
 }
 
 func (l *Line) cutoffs(tenant []byte) *route.Cutoffs {
-	if c, ok := l.cfg.Cutoffs[string(tenant)]; ok {
+	if c, ok := l.brain.Cutoffs[string(tenant)]; ok { // no copy is made of a key that is looked up
 		return c
 	}
-	return l.cfg.Cutoffs[""]
+	return l.brain.Cutoffs[""]
 }
 
 // misplaced recomputes where the conversation belongs: a record elsewhere, or under another key,
