@@ -74,6 +74,9 @@ func (l *ledger) commit() error {
 		if rec.Attrs.IsControl() {
 			continue
 		}
+		if rec.Offset >= int64(len(l.ends)) || l.ends[rec.Offset] == endNone {
+			return fmt.Errorf("offset %d did not end with its transaction", rec.Offset)
+		}
 		if err := agrees(rec, l.ids[rec.Offset], l.codes[rec.Offset]); err != nil {
 			return err
 		}
