@@ -9,12 +9,16 @@
 #   kafka.sh classpath         prints the class path
 #
 # A second start on the same DIR goes on with the same data and the same port.
+#
+# USHER_TEST_KAFKA_PROXY=PORT,PROXY gives the broker a second listener on PORT whose clients are sent
+# to PROXY: what stands there and forwards to PORT sees all their traffic, and may disturb it.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${USHER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/usher}/kafka
 heap=${USHER_TEST_KAFKA_HEAP:-1g}
 start_timeout_s=${USHER_TEST_KAFKA_START_S:-90}
+proxy=${USHER_TEST_KAFKA_PROXY:-}
 
 fail() { echo "kafka.sh: $*" >&2; exit 1; }
 
@@ -60,15 +64,20 @@ alive() {
 }
 
 write_config() {
-  local dir=$1 port=$2 controller=$3
+  local dir=$1 port=$2 controller=$3 through='' advertised=''
+  if [[ -n $proxy ]]; then
+    through=PROXIED://127.0.0.1:${proxy%,*},
+    advertised=PROXIED://127.0.0.1:${proxy#*,},
+  fi
   cat >"$dir/server.properties" <<CONFIG
 process.roles=broker,controller
 node.id=1
-listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller
-advertised.listeners=PLAINTEXT://127.0.0.1:$port
+listeners=${through}PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller
+advertised.listeners=${advertised}PLAINTEXT://127.0.0.1:$port
+inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
 controller.quorum.bootstrap.servers=127.0.0.1:$controller
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs=$dir/log
 num.partitions=4
 auto.create.topics.enable=false
