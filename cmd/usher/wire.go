@@ -259,19 +259,10 @@ func inspectTopics(ctx context.Context, c *config.Config, s routerSettings, topi
 	defer cl.Close()
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	details, err := kadm.NewClient(cl).ListTopics(ctx)
+	details, err := listTopics(ctx, kadm.NewClient(cl),
+		src.Topic, topics.Decisions, topics.DeadLetters, topics.Rows, topics.State)
 	if err != nil {
 		return src, 0, fmt.Errorf("cannot list the topics of %s: %w", strings.Join(s.Brokers, ", "), err)
-	}
-	var missing []string
-	for _, t := range []string{src.Topic, topics.Decisions, topics.DeadLetters, topics.Rows, topics.State} {
-		if !details.Has(t) {
-			missing = append(missing, t)
-		}
-	}
-	if len(missing) > 0 {
-		return src, 0, usagef("topics are missing: %s; create them with usher topics --apply, or switch "+
-			"topics.create on", strings.Join(missing, ", "))
 	}
 	src.TopicID = [16]byte(details[src.Topic].ID)
 	src.Partitions = int32(len(details[src.Topic].Partitions))
