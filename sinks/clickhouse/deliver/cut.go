@@ -24,6 +24,8 @@ type Record struct {
 type Limits struct {
 	Rows  int // of all tables together
 	Bytes int
+
+	anyDay bool // WeakManyDays
 }
 
 // Cut returns how many of the leading records of run make the next range, and whether the range is
@@ -39,7 +41,7 @@ func Cut(run []Record, l Limits) (n int, closed bool) {
 		}
 		if first == nil {
 			first = r
-		} else if r.Header.Day != first.Header.Day || r.Header.Version != first.Header.Version ||
+		} else if r.Header.Day != first.Header.Day && !l.anyDay || r.Header.Version != first.Header.Version ||
 			rowsSum+r.Rows > l.Rows || bytesSum+len(r.Value) > l.Bytes {
 			return i, true
 		}

@@ -14,7 +14,7 @@ import (
 var errSim = errors.New("simulated failure")
 
 // weak are protections taken away, to see that the simulation notices.
-type weak struct{ noFence, noToken, noLease, noReadBack, blindIntent, keepGeneration bool }
+type weak struct{ noFence, noToken, noLease, noReadBack, blindIntent, keepGeneration, noSecondLook bool }
 
 // world is one partition of the rows topic, its group and its tables, on simulated time.
 type world struct {
@@ -81,10 +81,11 @@ func (w *world) takeOver() {
 	for position < len(w.log) && w.log[position].Offset < base {
 		position++
 	}
-	w.sinks = append(w.sinks, &simSink{
-		m: NewMachine(simTopic, 0, base, Limits{Rows: 12, Bytes: 1 << 20}), generation: w.generation,
-		position: position,
-	})
+	m := NewMachine(simTopic, 0, base, Limits{Rows: 12, Bytes: 1 << 20})
+	if w.weak.noSecondLook {
+		m.Weaken(WeakNoSecondLook)
+	}
+	w.sinks = append(w.sinks, &simSink{m: m, generation: w.generation, position: position})
 }
 
 // step lets s do one thing.
@@ -168,11 +169,16 @@ func (w *world) insert(a Action) error {
 	if w.now > a.LeaseUntilMS && !w.weak.noLease {
 		return errSim
 	}
-	token := a.Intent.Token(0, a.Table.Name)
+	token := a.Token(0)
 	if w.tokens[token] && !a.Table.Replacing && !w.weak.noToken {
 		return nil
 	}
-	w.tokens[token] = true
+	if !w.tokens[token] {
+		w.tokens[token] = true
+		if w.r.IntN(40) == 0 {
+			return errSim // the engine was killed after the token and before the rows
+		}
+	}
 	at := w.stored[a.Table.Name]
 	if at == nil {
 		at = map[[2]int64]int{}
@@ -243,7 +249,11 @@ func (w *world) play() (wrong string) {
 			w.later = append(w.later[:k], w.later[k+1:]...)
 			arrive()
 		}
-		if s := w.sinks[w.r.IntN(len(w.sinks))]; !s.dead {
+		s := w.sinks[w.r.IntN(len(w.sinks))]
+		if i > 3000 && w.r.IntN(2) == 0 {
+			s = owner // among many zombies it would never have the time of a lease
+		}
+		if !s.dead {
 			w.step(s)
 		}
 	}
@@ -285,6 +295,7 @@ func TestTheSimulationNoticesWeakenedProtocols(t *testing.T) {
 		"no lease and no token left": {noLease: true, noToken: true},
 		"no read-back and no token":  {noReadBack: true, noToken: true},
 		"intent not awaited":         {blindIntent: true},
+		"no second look":             {noSecondLook: true},
 	} {
 		caught := false
 		for seed := uint64(0); seed < 2000 && !caught; seed++ {

@@ -23,6 +23,8 @@ const (
 	WeakSubset
 	// WeakManyDays cuts ranges across days.
 	WeakManyDays
+	// WeakNoSecondLook takes the repeat of an insert as stored because it was acknowledged.
+	WeakNoSecondLook
 )
 
 // Weaken is for the tests of the simulation only; it panics in any other program.
@@ -31,4 +33,5 @@ func (m *Machine) Weaken(w Weakness) {
 		panic("BUG: only a test may weaken the protocol")
 	}
 	m.weak = w
+	m.limits.anyDay = w&WeakManyDays != 0
 }

@@ -328,7 +328,7 @@ func (w *worker) block(a *deliver.Action) (*Insert, error) {
 	})
 	return &Insert{
 		Table: a.Table, Columns: m.Names(), Rows: m.Rows(), Body: w.body,
-		Token: a.Intent.Token(w.partition, a.Table.Name),
+		Token: a.Token(w.partition),
 	}, nil
 }
 
