@@ -203,7 +203,7 @@ func (l *Line) decide(in *Record, r *Result, decided *conversation.Decided) {
 		Turn: int64(v.Turn), WaitingMS: v.WaitingMS, PrevLabel: v.PrevLabel,
 		BotFailed: v.BotFailed, Repeats: int64(v.Repeats),
 		// Without a calendar a tenant works around the clock (KPIS edge case 10).
-		BusinessHours: route.Yes,
+		BusinessHours: route.TriOf(l.calendar(ev.Tenant).Open(ev.TimeMS)),
 	}
 	l.inputs = route.Inputs{
 		AutoOff: l.brain.AutoOff[""] || l.brain.AutoOff[string(ev.Tenant)],
@@ -241,6 +241,9 @@ func (l *Line) score(ev *event.Event, v *conversation.View, d *route.Decision) {
 	conv := features.Conversation{
 		Turn: int(v.Turn), WaitingMS: v.WaitingMS, PrevLabel: v.PrevLabel, BotFailed: v.BotFailed,
 		Repeats: int(v.Repeats), BusinessHours: 1, Channel: ev.Channel, Lang: ev.Lang,
+	}
+	if d.Features.BusinessHours == route.No {
+		conv.BusinessHours = -1
 	}
 	in.HasText = l.extractor.Fill(ev.Message.Text, &conv, &l.vector)
 	if !in.HasText {

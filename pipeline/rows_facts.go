@@ -41,6 +41,7 @@ func (b *blocks) turn(l *Line, t *conversation.Turn) *schema.Turn {
 		Skewed: t.Skewed, WaitingSinceDay: schema.Day(z.day(t.WaitingSinceMS)),
 		EndedDay: schema.Day(z.day(t.EndedAtMS)), Final: t.Final, Revision: t.Revision, Sign: t.Sign,
 	}
+	businessTurn(&l.rows.turn, t)
 	return &l.rows.turn
 }
 
@@ -55,6 +56,7 @@ func (b *blocks) escalation(l *Line, e *conversation.Escalation) {
 		OfferedAt: schema.InstantOf(e.OfferedAtMS), AcceptedAt: schema.InstantOf(e.AcceptedAtMS),
 		DeclinedAt: schema.InstantOf(e.DeclinedAtMS), HumanReplyAt: schema.InstantOf(e.HumanReplyAtMS),
 		HumanReplyDay: z.dayOf(e.HumanReplyAtMS), Pending: e.PendingAlready,
+		BusinessWaitMS: schema.DurationOf(e.BusinessWaitMS), CalendarVersion: e.CalendarVersion,
 		Revision: e.Revision, Sign: e.Sign,
 	})
 }
@@ -106,6 +108,7 @@ func (b *blocks) conversation(l *Line, c *conversation.Cycle) {
 			row.Voided = "void"
 		}
 	}
+	businessCycle(row, c)
 	fillReplies(row, c, z)
 	fillWaits(row, c, z)
 	fillHandoffs(row, c, z)

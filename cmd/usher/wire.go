@@ -20,6 +20,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"usher/cmd/usher/internal/config"
+	"usher/features/calendar"
 	"usher/features/classifier"
 	"usher/features/classifier/demo"
 	"usher/features/conversation"
@@ -46,7 +47,9 @@ func lineConfig(c *config.Config, s lineSettings) (pipeline.LineConfig, error) {
 			TextBytes: int(c.Limits.TextBytes), ConversationIDs: redact.Mode(c.Privacy.ConversationIDs),
 		},
 		Key: s.Key, StoreText: c.Privacy.StoreText,
-		State:   conversation.Config{Roles: make(map[string][]string)},
+		State: conversation.Config{
+			Roles: make(map[string][]string), Calendars: make(map[string]*calendar.Calendar),
+		},
 		AutoOff: map[string]bool{"": !c.Classifier.Auto},
 		Tenants: make(map[string]pipeline.Tenant), Mode: s.Mode,
 	}
@@ -79,6 +82,9 @@ func addTenant(out *pipeline.LineConfig, c *config.Config, name string) error {
 	}
 	out.Tenants[name] = pipeline.Tenant{Zone: zone, ContainmentMS: w}
 	out.State.Roles[name] = t.Roles
+	if out.State.Calendars[name], err = calendarOf(c, t, zone); err != nil {
+		return err
+	}
 	if t.Auto != nil && !*t.Auto {
 		out.AutoOff[name] = true
 	}

@@ -1,6 +1,11 @@
 package conversation
 
-import "usher/pipeline/event"
+import (
+	"time"
+
+	"usher/features/calendar"
+	"usher/pipeline/event"
+)
 
 // Key identifies a conversation: a keyed 128-bit hash of tenant and conversation id.
 type Key [16]byte
@@ -11,6 +16,13 @@ type Config struct {
 	InitialConversations int                 // 0 = grow from small
 	IdleCapMS            int64               // longest gap of active handling; 0 = 5 minutes
 	Roles                map[string][]string // per tenant, lowest first; "default" for all others
+
+	// Calendars are the tenants', "default" for all others; without one a tenant works around the
+	// clock. Which of them was in force is kept with each event, so facts do not change with them.
+	Calendars map[string]*calendar.Calendar
+	// Zone finds the zone of a calendar that is in the state and no longer configured; nil:
+	// time.LoadLocation.
+	Zone func(name string) (*time.Location, error)
 }
 
 // Input is one event on its way in. Every slice is read during Arrive only.

@@ -18,7 +18,7 @@ func TestSizes(t *testing.T) {
 	}{
 		{"entry", unsafe.Sizeof(entry{}), 32},
 		{"slot", unsafe.Sizeof(slot{}), 72},
-		{"state", unsafe.Sizeof(state{}), 720},
+		{"state", unsafe.Sizeof(state{}), 784},
 		{"tuple", unsafe.Sizeof(tuple{}), 24},
 	} {
 		if x.got != x.want {

@@ -10,7 +10,7 @@ import (
 )
 
 // changelogVersion is the first byte of every value; another one is refused.
-const changelogVersion = 1
+const changelogVersion = 2
 
 // ErrChangelog says that a changelog value cannot be this codec's: rebuild the changelog from the
 // input, or run the version that wrote it.
@@ -22,8 +22,9 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 const checksumBytes = 4
 
 // Changelog calls emit once for every conversation touched since BeginTransaction, in the order in
-// which they were first touched. value is valid during the call; nil means a tombstone.
+// which they were first touched; before them once for every calendar that is new to the changelog. value is valid during the call; nil means a tombstone.
 func (t *Table) Changelog(emit func(key Key, value []byte)) {
+	t.emitCalendars(emit)
 	for _, id := range t.touched {
 		s := t.slots.at(id)
 		emit(s.key, t.encode(s))
@@ -49,6 +50,9 @@ func (t *Table) encode(s *slot) []byte {
 // Restore applies one changelog record: the newest of a key counts, a nil value removes it. An
 // error leaves the table as it was.
 func (t *Table) Restore(key Key, value []byte) error {
+	if isCalendarKey(key) {
+		return t.restoreCalendar(value)
+	}
 	id := t.find(&key)
 	if len(value) == 0 {
 		if id != 0 {

@@ -6,7 +6,7 @@ import "usher/pipeline/event"
 const (
 	dimsWords     = 1<<6 - 1
 	targetWords   = 1<<toAgent | 1<<toTeam | 1<<toQueue | 1<<moveReason | 1<<fromQueue
-	actorWords    = 1<<actorID | 1<<actorTeam
+	actorWords    = 1<<actorID | 1<<actorTeam | 1<<actorCalendar
 	decisionWords = 1<<decisionLabel | 1<<decisionVariant | 1<<decisionQueue
 	ratingWords   = 0
 )
@@ -88,10 +88,11 @@ func (c *coder) cycle(s *cycle) {
 		&s.firstHandoffAt, &s.firstEscalatedAt, &s.escalatedByBotAt, &s.botCycleAt,
 		&s.reassignedAt, &s.flowedOutAt, &s.judgedAt, &s.abandonedAt,
 		&s.contactAt, &s.askedAt, &s.askedReplyAt,
-		&s.outcomeAt, &s.csatAt, &s.csatFirstAt, &s.voidAt, &s.handle, &s.active)
+		&s.outcomeAt, &s.csatAt, &s.csatFirstAt, &s.voidAt, &s.handle, &s.active,
+		&s.requesterBusiness)
 	c.tupleFields(&s.dims, dimsWords)
 	c.words(&s.label, &s.variant, &s.team, &s.queue, &s.inbox, &s.assignee, &s.replier, &s.closer,
-		&s.firstAnyAgent, &s.firstHumanAgent, &s.firstAfterAgent, &s.voidReason)
+		&s.firstAnyAgent, &s.firstHumanAgent, &s.firstAfterAgent, &s.voidReason, &s.cal)
 	c.u32s(&s.fromCustomer, &s.fromAgent, &s.fromBot, &s.botReplies, &s.botFallbacks,
 		&s.humanReplies, &s.endedWaits, &s.escalations, &s.offered, &s.accepted, &s.declined,
 		&s.humanRuns, &s.reassigned)
@@ -105,8 +106,9 @@ func (c *coder) cycle(s *cycle) {
 }
 
 func (c *coder) wait(w *wait) {
-	c.ints(&w.offset, &w.paused, &w.before)
+	c.ints(&w.offset, &w.paused, &w.before, &w.pausedBusiness, &w.beforeBusiness)
 	c.u32(&w.turn)
+	c.word(&w.cal)
 	c.bools(&w.held, &w.judged)
 }
 
@@ -119,7 +121,7 @@ func (c *coder) escalation(x *escalation) {
 	c.tupleFields(&x.dims, dimsWords)
 	c.u32(&x.ordinal)
 	c.words(&x.team, &x.queue, &x.agent, &x.label, &x.variant, &x.reason, &x.intent,
-		&x.fromQueue, &x.toQueue, &x.toTeam, &x.toAgent)
+		&x.fromQueue, &x.toQueue, &x.toTeam, &x.toAgent, &x.cal)
 	c.small((*uint8)(&x.by))
 	c.bools(&x.already)
 }

@@ -55,13 +55,18 @@ type Turn struct {
 	EndedAtMS      int64
 	WaitMS         int64 // never negative
 	PausedMS       int64 // overlap of the wait with pending and snoozed, ≤ WaitMS
-	SinceOffset    int64 // of the event that began the wait
-	EndedBy        EndedBy
-	IsFirst        bool // the cycle's first wait by this stamp
-	Skewed         bool // ended by a reply that is dated before the wait's start
-	Final          bool // false for a provisional row
-	Revision       uint32
-	Sign           int8
+	// The same two in the business time of the calendar that was in force when the wait began;
+	// without a calendar they are equal to them.
+	BusinessWaitMS   int64
+	BusinessPausedMS int64
+	CalendarVersion  string // empty: around the clock
+	SinceOffset      int64  // of the event that began the wait
+	EndedBy          EndedBy
+	IsFirst          bool // the cycle's first wait by this stamp
+	Skewed           bool // ended by a reply that is dated before the wait's start
+	Final            bool // false for a provisional row
+	Revision         uint32
+	Sign             int8
 }
 
 // Escalation is one row of escalations. Its identity is SinceOffset: the offset of the escalate,
@@ -79,6 +84,8 @@ type Escalation struct {
 	PendingAlready                          bool // another was unanswered: no wait of its own
 	Reason, Intent                          string
 	FromQueue, ToQueue, ToTeam, ToAgent     string
+	BusinessWaitMS                          int64 // AtMS to HumanReplyAtMS; −1: no reply
+	CalendarVersion                         string
 	Revision                                uint32
 	Sign                                    int8
 }
@@ -124,6 +131,14 @@ type Cycle struct {
 	FirstReplyAfterHandoffMS, FirstReplyAfterHandoffAtMS int64
 	FirstReplyAnyAgent, FirstReplyHumanAgent             string // actor.id of that reply
 	FirstReplyAfterHandoffAgent                          string
+
+	// Business time by the calendar in force at the opening; of RequesterWaitMS each wait by its own.
+	BusinessFirstReplyAnyMS          int64
+	BusinessFirstReplyHumanMS        int64
+	BusinessFirstReplyAfterHandoffMS int64
+	BusinessRequesterWaitMS          int64
+	OutOfHours                       bool // opened outside the calendar
+	CalendarVersion                  string
 
 	RequesterWaitMS      int64 // Σ (wait − pauses) over the ended waits of the any-stamp
 	RequesterWaitAtMS    int64 // end of the latest of them

@@ -45,13 +45,13 @@ func (t *Table) fill(in *Input, k kind, e *entry) {
 		dimChannel: ev.Channel, dimLang: ev.Lang, dimRegion: ev.Region,
 		dimInbox: ev.Inbox, dimSource: ev.Source, dimCustomer: customer,
 	}))
+	actor := tuple{actorCalendar: t.calendarNow(t.cur.tenant)}
 	if ev.Actor.Kind != event.ActorCustomer {
-		e.actor = t.tuples.number(tuple{
-			actorID:   t.memo.word(w, memoActor, ev.Actor.ID),
-			actorTeam: t.memo.word(w, memoTeam, ev.Actor.Team),
-			actorRank: t.rank(ev.Actor.Role),
-		})
+		actor[actorID] = t.memo.word(w, memoActor, ev.Actor.ID)
+		actor[actorTeam] = t.memo.word(w, memoTeam, ev.Actor.Team)
+		actor[actorRank] = t.rank(ev.Actor.Role)
 	}
+	e.actor = t.tuples.number(actor)
 	switch k {
 	case kindBotReply, kindBotFallback, kindBotGreeting:
 		e.arg = w.number(ev.Message.Intent)

@@ -119,15 +119,15 @@ func (m *machine) handoff(s *state, e *entry, by By, to tuple, out *found) {
 		}
 		s.esc, s.pending, s.byTransfer = x, true, e.kind() == kindTransfer
 	}
-	startAny(s, e, true)
-	startHuman(s, e)
+	m.startAny(s, e, true)
+	m.startHuman(s, e)
 }
 
 func (m *machine) describe(s *state, e *entry, by By, to tuple) escalation {
 	x := escalation{
 		offset: e.offset(), cycleOffset: s.offset, ordinal: s.ordinal, at: e.time(), by: by,
 		dims: s.dims, team: s.team, queue: s.queueNow(), agent: s.assignee,
-		label: s.label, variant: s.variant, intent: s.intent,
+		label: s.label, variant: s.variant, intent: s.intent, cal: m.calendarOf(e),
 		reason: to[moveReason], fromQueue: to[fromQueue],
 		toQueue: to[toQueue], toTeam: to[toTeam], toAgent: to[toAgent],
 	}

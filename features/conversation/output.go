@@ -116,7 +116,9 @@ func (t *Table) turnFact(x *signed[turn]) Turn {
 		Dims: t.dimsOf(x.slot, f.slotDims()), SrcOffset: x.offset,
 		Cycle: f.ordinal, CycleOffset: f.cycleOffset, Turn: f.turn,
 		WaitingSinceMS: f.since, EndedAtMS: f.endedAt, WaitMS: f.wait, PausedMS: f.paused,
-		SinceOffset: f.offset, EndedBy: f.endedBy,
+		BusinessWaitMS: f.business, BusinessPausedMS: f.businessPaused,
+		CalendarVersion: t.words.str(f.cal),
+		SinceOffset:     f.offset, EndedBy: f.endedBy,
 		IsFirst: f.first, Skewed: f.skewed, Final: f.final,
 		Revision: x.revision, Sign: x.sign,
 	}
@@ -132,7 +134,9 @@ func (t *Table) escalationFact(x *signed[escalation]) Escalation {
 		Reason: w.str(f.reason), Intent: w.str(f.intent),
 		FromQueue: t.queueName(f.fromQueue), ToQueue: w.str(f.toQueue),
 		ToTeam: w.str(f.toTeam), ToAgent: w.str(f.toAgent),
-		Revision: x.revision, Sign: x.sign,
+		BusinessWaitMS:  t.businessSince(f.cal, f.at, f.humanReply),
+		CalendarVersion: w.str(f.cal),
+		Revision:        x.revision, Sign: x.sign,
 	}
 }
 
@@ -192,6 +196,7 @@ func (t *Table) cycleFact(x *cycleRow, f *Cycle) {
 	f.FirstReplyAfterHandoffAgent = w.str(c.firstAfterAgent)
 	f.RequesterWaitMS, f.RequesterWaitAtMS = c.requesterWait, c.requesterWaitAt
 	f.EndedWaits, f.PausedMS = c.endedWaits, c.paused
+	t.cycleBusiness(c, f)
 	t.cycleCounts(c, f)
 	t.cycleJudgement(c, f)
 	f.Gone, f.ReplacedByOffset = x.gone, x.replacedBy
@@ -236,5 +241,6 @@ func (t *Table) BeginTransaction() {
 		t.slots.at(id).touched = 0
 	}
 	t.touched = t.touched[:0]
+	t.cals.fresh = t.cals.fresh[:0]
 	t.rows.reset()
 }

@@ -5,9 +5,12 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
+	_ "time/tzdata"
 
 	"github.com/google/go-cmp/cmp"
 
+	"usher/features/calendar"
 	"usher/pipeline/event"
 )
 
@@ -142,6 +145,7 @@ func (p *play) feed(c *randomConversation, e *refEvent) {
 	d := decisionOn(e.ev.ID)
 	if e.offset >= 0 {
 		e.offset, e.forced = p.offset, d.Escalate
+		e.cal = p.calendar()
 		if out.Decide {
 			e.dec = d
 		}
@@ -194,18 +198,53 @@ func (p *play) commit(restart bool) {
 	}
 	p.table.Changelog(func(k Key, v []byte) {
 		p.changelog[k] = bytes.Clone(v)
-		checkRoundTrip(p.t, p.table, k, p.changelog[k])
+		if !isCalendarKey(k) {
+			checkRoundTrip(p.t, p.table, k, p.changelog[k])
+		}
 	})
 	p.table.BeginTransaction()
 	if !restart {
 		return
 	}
+	p.cfg.Calendars = testCalendars(p.t, p.r) // reloaded with others
 	p.table = NewTable(p.cfg)
 	for k, v := range p.changelog {
 		if err := p.table.Restore(k, v); err != nil {
 			p.t.Fatal(err)
 		}
 	}
+}
+
+// testCalendars draws one of a few calendars, or none.
+func testCalendars(t *testing.T, r *rand.Rand) map[string]*calendar.Calendar {
+	t.Helper()
+	name := []string{"Europe/Riga", "America/New_York", "Australia/Lord_Howe"}[r.IntN(3)]
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := calendar.Definition{Zone: name}
+	for day := range 2 + r.IntN(5) {
+		d.Week[day] = []calendar.Span{{FromMin: 8 * 60, ToMin: 12*60 + 30}, {FromMin: 13 * 60, ToMin: 20 * 60}}
+	}
+	cal, err := calendar.New(zone, d)
+	switch {
+	case err != nil:
+		t.Fatal(err)
+	case r.IntN(4) == 0:
+		return nil
+	case r.IntN(4) == 0:
+		return map[string]*calendar.Calendar{"default": nil, "t": cal}
+	}
+	return map[string]*calendar.Calendar{"default": cal}
+}
+
+// calendar is that of the test's one tenant.
+func (p *play) calendar() *calendar.Calendar {
+	if cal, ok := p.cfg.Calendars["t"]; ok {
+		return cal
+	}
+	return p.cfg.Calendars["default"]
 }
 
 // TestAgainstTheWholeLog: whatever the arrival, the facts that stand are those of the whole log.
@@ -220,6 +259,7 @@ func TestAgainstTheWholeLog(t *testing.T) {
 		p := newPlay(t, r, Config{
 			InitialConversations: seed % 3 * 5000,
 			Roles:                map[string][]string{"default": refRoles},
+			Calendars:            testCalendars(t, r),
 		})
 		var cs []*randomConversation
 		var queues [][]*refEvent

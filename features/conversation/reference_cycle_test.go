@@ -50,6 +50,10 @@ func (c *refCycle) escalations() []Escalation {
 		if !h.pending {
 			c.follow(&x, h.at, c.handoffs()[k+1:])
 		}
+		x.BusinessWaitMS, x.CalendarVersion = -1, e.cal.Version()
+		if x.HumanReplyAtMS != 0 {
+			x.BusinessWaitMS = refBusiness(e.cal, x.AtMS, x.HumanReplyAtMS)
+		}
 		out = append(out, x)
 	}
 	return out
@@ -178,6 +182,17 @@ func (c *refCycle) replies(r *Cycle) {
 	r.FirstReplyAnyMS = refDuration(r.FirstCustomerAtMS, r.FirstReplyAnyAtMS)
 	r.FirstReplyHumanMS = refDuration(r.FirstCustomerAtMS, r.FirstReplyHumanAtMS)
 	r.FirstReplyAfterHandoffMS = refDuration(r.FirstHandoffAtMS, r.FirstReplyAfterHandoffAtMS)
+	cal := c.all[0].cal
+	business := func(from, to int64) int64 {
+		if from == 0 || to == 0 {
+			return -1
+		}
+		return refBusiness(cal, from, to)
+	}
+	r.BusinessFirstReplyAnyMS = business(r.FirstCustomerAtMS, r.FirstReplyAnyAtMS)
+	r.BusinessFirstReplyHumanMS = business(r.FirstCustomerAtMS, r.FirstReplyHumanAtMS)
+	r.BusinessFirstReplyAfterHandoffMS = business(r.FirstHandoffAtMS, r.FirstReplyAfterHandoffAtMS)
+	r.OutOfHours, r.CalendarVersion = !cal.Open(c.all[0].at), cal.Version()
 	asked := c.place(func(e *refEvent) bool {
 		return e.ev.Type == event.TypeEscalate && string(e.ev.Reason) == "asked_human"
 	})
@@ -192,6 +207,7 @@ func (c *refCycle) waitSums(r *Cycle) {
 		if t.Final {
 			r.EndedWaits++
 			r.RequesterWaitMS += t.WaitMS - t.PausedMS
+			r.BusinessRequesterWaitMS += t.BusinessWaitMS - t.BusinessPausedMS
 			r.PausedMS += t.PausedMS
 			r.RequesterWaitAtMS = t.EndedAtMS
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"usher/features/calendar"
 	"usher/pipeline/event"
 )
 
@@ -16,8 +17,9 @@ type refEvent struct {
 	at     int64 // clamped to the clock
 	offset int64
 	cust   string
-	dec    *Decided // on a customer message, nil: none
-	forced bool     // a rule forced an escalation
+	dec    *Decided           // on a customer message, nil: none
+	forced bool               // a rule forced an escalation
+	cal    *calendar.Calendar // in force when it arrived
 }
 
 type refFacts struct {
@@ -388,6 +390,37 @@ func (c *refCycle) paused(from, to int) int64 {
 	return sum
 }
 
+// pausedBusiness is paused by the calendar of the wait's first event.
+func (c *refCycle) pausedBusiness(from, to int) int64 {
+	var sum int64
+	for _, p := range c.pauses() {
+		if p.from >= to || p.to >= 0 && p.to <= from {
+			continue
+		}
+		hi := c.all[to].at
+		if p.to >= 0 && p.to < to {
+			hi = c.all[p.to].at
+		}
+		sum += refBusiness(c.all[from].cal, max(c.all[p.from].at, c.all[from].at), hi)
+	}
+	return sum
+}
+
+// refBusiness counts quarters of an hour, which all calendars of this test are made of.
+func refBusiness(cal *calendar.Calendar, from, to int64) int64 {
+	const quarter = 15 * 60 * 1000
+	if cal == nil || to <= from {
+		return max(0, to-from)
+	}
+	var sum int64
+	for at := from - from%quarter; at < to; at += quarter {
+		if cal.Open(at) {
+			sum += min(to, at+quarter) - max(from, at)
+		}
+	}
+	return sum
+}
+
 // judgedBy is the place of the session_end that judges the open cycle as of now, −1 when none does.
 func (c *refCycle) judgedBy() int {
 	at := -1
@@ -425,6 +458,9 @@ func (c *refCycle) turns(human bool) []Turn {
 			Skewed: end.at < from.at && (w.by == EndedByAgent || w.by == EndedByBot),
 		}
 		t.PausedMS = min(t.WaitMS, c.paused(w.from, to))
+		t.BusinessWaitMS = refBusiness(from.cal, from.at, end.at)
+		t.BusinessPausedMS = min(t.BusinessWaitMS, c.pausedBusiness(w.from, to))
+		t.CalendarVersion = from.cal.Version()
 		if !final { // what was known later too: the row is provisional until it ends
 			d := c.dims(len(c.all)-1, false)
 			if a := refActor(end); a != "" {

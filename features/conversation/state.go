@@ -20,6 +20,7 @@ type cycle struct {
 	contactAt, askedAt, askedReplyAt       int64
 	outcomeAt, csatAt, csatFirstAt, voidAt int64
 	handle, active                         int64
+	requesterBusiness                      int64
 	ordinal                                uint32
 	dims                                   tuple
 	label, variant, team, queue, inbox     uint32 // inbox: of the opening event
@@ -33,6 +34,7 @@ type cycle struct {
 	humanRuns, reassigned                  uint32
 	csat, csatFirst                        uint32 // tuples: see rating
 	voidReason                             uint32
+	cal                                    uint32 // calendar in force at the opening event
 	resolution                             event.Resolution
 	outcome                                event.OutcomeKind
 	open, judged, missed, dropped          bool
@@ -43,12 +45,15 @@ type cycle struct {
 
 // wait is one of the two stamps beside its start, which the cycle shows.
 type wait struct {
-	offset int64 // of the event that began it
-	paused int64 // of pauses that ended during it
-	before int64 // paused up to the session_end that judged it
-	turn   uint32
-	held   bool // by a handoff: only a person ends it
-	judged bool // a session_end came while it ran
+	offset         int64 // of the event that began it
+	paused         int64 // of pauses that ended during it
+	before         int64 // paused up to the session_end that judged it
+	pausedBusiness int64 // the same two in business time
+	beforeBusiness int64
+	turn           uint32
+	cal            uint32 // calendar in force at the event that began it
+	held           bool   // by a handoff: only a person ends it
+	judged         bool   // a session_end came while it ran
 }
 
 // action is an agent's latest action in the cycle.
@@ -97,6 +102,7 @@ type escalation struct {
 	team, queue, agent, label, variant  uint32
 	reason, intent                      uint32
 	fromQueue, toQueue, toTeam, toAgent uint32
+	cal                                 uint32
 	by                                  By
 	already                             bool
 	_                                   [2]bool
@@ -106,9 +112,11 @@ type escalation struct {
 type turn struct {
 	offset, cycleOffset, since, endedAt int64
 	wait, paused                        int64
+	business, businessPaused            int64
 	dims                                tuple
 	ordinal, turn                       uint32
 	team, queue, agent, label, variant  uint32
+	cal                                 uint32
 	endedBy                             EndedBy
 	first, skewed, final                bool
 }
@@ -148,7 +156,8 @@ const moveNames = 1 << 16 // the move names anyone or any queue
 const (
 	actorID = iota
 	actorTeam
-	actorRank // rank+1 of actor.role
+	actorRank     // rank+1 of actor.role
+	actorCalendar // version of the tenant's calendar when the event arrived, for every actor
 
 	decisionLabel   = 0
 	decisionVariant = 1

@@ -1,6 +1,9 @@
 package conversation
 
-import "usher/pipeline/event"
+import (
+	"usher/features/calendar"
+	"usher/pipeline/event"
+)
 
 // outcomeWindowMS is how long after its opening a cycle still owns an outcome (CONTRACT, Cycles).
 const outcomeWindowMS = 30 * 24 * 3600 * 1000
@@ -22,6 +25,7 @@ func (f *found) reset() {
 // go through step. It is pure but for skewed, which reports on the latest step.
 type machine struct {
 	tuples     *tuples
+	cals       map[uint32]*calendar.Calendar // by version; 0 is missing: around the clock
 	mergeWord  uint32
 	spamWord   uint32
 	policyWord uint32
@@ -34,7 +38,7 @@ type machine struct {
 func (m *machine) step(s *state, e *entry, out *found) {
 	m.skewed = false
 	if !s.open && opens(e) {
-		begin(s, e, out)
+		m.begin(s, e, out)
 	}
 	if !belongs(s, e) {
 		return
@@ -54,7 +58,7 @@ func (m *machine) act(s *state, e *entry, out *found) {
 	case kindCustomer:
 		m.customer(s, e)
 	case kindStatus:
-		status(s, e)
+		m.status(s, e)
 	case kindContact:
 		s.contact = true
 		first(&s.contactAt, e.time())
@@ -129,7 +133,7 @@ func belongs(s *state, e *entry) bool {
 }
 
 // begin opens the next cycle; the one before is settled. Queue, assignee and role start anew.
-func begin(s *state, e *entry, out *found) {
+func (m *machine) begin(s *state, e *entry, out *found) {
 	prev := int64(-1)
 	if s.ordinal > 0 {
 		settleCycle(s, out)
@@ -139,6 +143,7 @@ func begin(s *state, e *entry, out *found) {
 	*s = state{status: event.StatusOpen}
 	s.offset, s.prev, s.ordinal, s.openedAt, s.open = e.offset(), prev, n, e.time(), true
 	s.toClose, s.toOutcome, s.handle = -1, -1, -1
+	s.cal = m.calendarOf(e)
 }
 
 func settleCycle(s *state, out *found) {
@@ -200,10 +205,10 @@ func (m *machine) customer(s *state, e *entry) {
 	s.fromCustomer++
 	first(&s.firstCustomerAt, t)
 	if s.pauseAt != 0 {
-		setStatus(s, event.StatusOpen, t)
+		m.setStatus(s, event.StatusOpen, t)
 	}
-	startAny(s, e, false)
-	startHuman(s, e)
+	m.startAny(s, e, false)
+	m.startHuman(s, e)
 	s.unanswered++
 	s.answered, s.humanSpoke = false, false
 	clearJudged(s)
@@ -312,8 +317,8 @@ func (m *machine) sessionEnd(s *state, e *entry) {
 	s.judged, s.judgedAt = true, e.time()
 	s.judge = m.actorOf(e)
 	s.any.judged, s.human.judged = waiting, s.humanSince != 0
-	s.any.before = s.any.paused + pausedSince(s, s.waitSince, e.time())
-	s.human.before = s.human.paused + pausedSince(s, s.humanSince, e.time())
+	m.judgePause(s, &s.any, s.waitSince, e.time())
+	m.judgePause(s, &s.human, s.humanSince, e.time())
 	judge(s, waiting)
 	first(&s.abandonedAt, e.time(), waiting, !s.replied())
 }
@@ -371,7 +376,7 @@ func (m *machine) finish(s *state, e *entry, out *found) {
 	s.judged, s.judgedAt = true, t
 	m.endAny(s, e, EndedByClose, out)
 	m.endHuman(s, e, EndedByClose, out)
-	setStatus(s, event.StatusClosed, t)
+	m.setStatus(s, event.StatusClosed, t)
 	s.open, s.closedAt, s.closer = false, t, m.actorOf(e)
 	s.toClose = s.messages()
 	s.pending = false

@@ -24,6 +24,7 @@ const hourMS = 3600 * 1000
 // aborted transaction throw it away and restore from the changelog.
 type Table struct {
 	cfg     Config
+	cals    calendars
 	words   words
 	tuples  tuples
 	machine machine
@@ -60,8 +61,9 @@ func NewTable(cfg Config) *Table {
 	}
 	t := &Table{cfg: cfg, words: newWords(), tuples: newTuples(), dims: newDimsCache(),
 		roles: map[uint32][]string{}}
+	t.cals = newCalendars(cfg)
 	t.machine = machine{
-		tuples: &t.tuples, idleCapMS: cfg.IdleCapMS,
+		tuples: &t.tuples, cals: t.cals.known, idleCapMS: cfg.IdleCapMS,
 		mergeWord:  t.words.numberString("merge"),
 		spamWord:   t.words.numberString("spam"),
 		policyWord: t.words.numberString("policy"),

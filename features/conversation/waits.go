@@ -3,21 +3,21 @@ package conversation
 import "usher/pipeline/event"
 
 // startAny begins the wait that any reply ends, if none runs; held is a handoff's.
-func startAny(s *state, e *entry, held bool) {
+func (m *machine) startAny(s *state, e *entry, held bool) {
 	if s.waitSince == 0 {
 		s.turnsAny++
 		s.waitSince = e.time()
-		s.any = wait{offset: e.offset(), turn: s.turnsAny}
+		s.any = wait{offset: e.offset(), turn: s.turnsAny, cal: m.calendarOf(e)}
 	}
 	s.any.held = s.any.held || held
 }
 
 // startHuman begins the wait that only a person ends.
-func startHuman(s *state, e *entry) {
+func (m *machine) startHuman(s *state, e *entry) {
 	if s.humanSince == 0 {
 		s.turnsHuman++
 		s.humanSince = e.time()
-		s.human = wait{offset: e.offset(), turn: s.turnsHuman}
+		s.human = wait{offset: e.offset(), turn: s.turnsHuman, cal: m.calendarOf(e)}
 	}
 }
 
@@ -39,7 +39,7 @@ func (m *machine) ended(s *state, w *wait, since int64, e *entry, by EndedBy) tu
 		dims: s.dims, ordinal: s.ordinal, turn: w.turn,
 		team: m.teamOf(s, e), queue: s.queueNow(), agent: m.actorOf(e),
 		label: s.label, variant: s.variant,
-		endedBy: by, first: w.turn == 1, final: true, skewed: skewed(since, e.time(), by),
+		cal: w.cal, endedBy: by, first: w.turn == 1, final: true, skewed: skewed(since, e.time(), by),
 	}
 	if t.agent == 0 {
 		t.agent = s.assignee
@@ -60,13 +60,15 @@ func (m *machine) endAny(s *state, e *entry, by EndedBy, out *found) {
 		return
 	}
 	time, paused := m.span(s, &s.any, s.waitSince, e, by)
+	business, businessPaused := m.businessSpan(s, &s.any, s.waitSince, e)
 	if out != nil {
 		t := m.ended(s, &s.any, s.waitSince, e, by)
-		t.wait, t.paused = time, paused
+		t.wait, t.paused, t.business, t.businessPaused = time, paused, business, businessPaused
 		out.turns = append(out.turns, t)
 	}
 	s.endedWaits++
 	s.requesterWait += time - paused
+	s.requesterBusiness += business - businessPaused
 	s.requesterWaitAt = e.time()
 	s.cycle.paused += paused
 	s.waitSince, s.any = 0, wait{}
@@ -80,6 +82,7 @@ func (m *machine) endHuman(s *state, e *entry, by EndedBy, out *found) {
 	if out != nil {
 		t := m.ended(s, &s.human, s.humanSince, e, by)
 		t.wait, t.paused = time, paused
+		t.business, t.businessPaused = m.businessSpan(s, &s.human, s.humanSince, e)
 		out.human = append(out.human, t)
 	}
 	s.humanSince, s.human = 0, wait{}
@@ -87,21 +90,21 @@ func (m *machine) endHuman(s *state, e *entry, by EndedBy, out *found) {
 
 // status: pending and snoozed pause, every other status ends the pause; hold is waiting time but
 // not handling time.
-func status(s *state, e *entry) {
-	setStatus(s, event.StatusTo(e.sub()), e.time())
+func (m *machine) status(s *state, e *entry) {
+	m.setStatus(s, event.StatusTo(e.sub()), e.time())
 }
 
-func setStatus(s *state, to event.StatusTo, t int64) {
+func (m *machine) setStatus(s *state, to event.StatusTo, t int64) {
 	pauses := to == event.StatusPending || to == event.StatusSnoozed
 	switch {
 	case pauses && s.pauseAt == 0:
 		s.pauseAt = t
 	case !pauses && s.pauseAt != 0:
 		if s.waitSince != 0 {
-			s.any.paused += pausedSince(s, s.waitSince, t)
+			m.addPause(s, &s.any, s.waitSince, t)
 		}
 		if s.humanSince != 0 {
-			s.human.paused += pausedSince(s, s.humanSince, t)
+			m.addPause(s, &s.human, s.humanSince, t)
 		}
 		s.pauseAt = 0
 	}
@@ -143,12 +146,15 @@ func (m *machine) judgedTurn(s *state, w *wait, since int64) turn {
 	t := turn{
 		offset: w.offset, cycleOffset: s.offset, since: since, endedAt: s.judgedAt,
 		dims: s.dims, ordinal: s.ordinal, turn: w.turn, team: s.team, queue: s.queueNow(),
-		agent: s.judge, label: s.label, variant: s.variant, first: w.turn == 1,
+		agent: s.judge, label: s.label, variant: s.variant, cal: w.cal,
+		first: w.turn == 1,
 	}
 	if t.agent == 0 {
 		t.agent = s.assignee
 	}
 	t.wait = max(0, t.endedAt-since)
 	t.paused = min(t.wait, w.before)
+	t.business = m.cals[w.cal].Business(since, t.endedAt)
+	t.businessPaused = min(t.business, w.beforeBusiness)
 	return t
 }

@@ -90,9 +90,9 @@ func TestDatesThatDiffer(t *testing.T) {
 		t.Error(diff)
 	}
 	for text, say := range map[string]string{
-		`calendars: {c: {"2026-12-24": ["13:00-10:00"]}}`:                        "no span of hours",
+		`calendars: {c: {"2026-12-24": ["13:00-10:00"]}}`:                         "no span of hours",
 		`calendars: {c: {"2026-12-24": ["10:00-13:00"], closed: ["2026-12-24"]}}`: "is also closed",
-		`calendars: {c: {"2026-02-30": ["10:00-13:00"]}}`:                        "is neither a day",
+		`calendars: {c: {"2026-02-30": ["10:00-13:00"]}}`:                         "is neither a day",
 	} {
 		if _, err := load(t, text); err == nil || !strings.Contains(err.Error(), say) {
 			t.Errorf("%s: %v", text, err)
