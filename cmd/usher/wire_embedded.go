@@ -24,7 +24,7 @@ func startEngine(ctx context.Context, dir string) (*embedded.Engine, error) {
 		return nil, fmt.Errorf("cannot find the program's own file: %w", err)
 	}
 	e, err := embedded.Start(ctx, embedded.StartConfig{
-		DataDir: dir, Command: []string{self, "engine", "--data", dir},
+		DataDir: dir, Command: []string{self, "engine", "--data", dir}, Restart: true,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("cannot start the embedded ClickHouse: %w", err)
@@ -39,7 +39,7 @@ func startBroker(ctx context.Context, dir string) (*broker.Broker, error) {
 		return nil, fmt.Errorf("cannot find the program's own file: %w", err)
 	}
 	b, err := broker.Start(ctx, broker.StartConfig{
-		DataDir: dir, Command: []string{self, "broker", "--data", dir},
+		DataDir: dir, Command: []string{self, "broker", "--data", dir}, Restart: true,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("cannot start the embedded broker: %w", err)

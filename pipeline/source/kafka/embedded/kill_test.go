@@ -132,7 +132,7 @@ func (c *copier) run(ctx context.Context) {
 		s, err := kgo.NewGroupTransactSession(clientOpts(c.addr, kgo.TransactionalID("copier"),
 			kgo.ConsumerGroup("copy"), kgo.ConsumeTopics("in"),
 			kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-			kgo.RequireStableFetchOffsets(), kgo.TransactionTimeout(8*time.Second),
+			kgo.TransactionTimeout(8*time.Second),
 			kgo.SessionTimeout(10*time.Second),
 			kgo.HeartbeatInterval(50*time.Millisecond), kgo.FetchMaxWait(20*time.Millisecond),
 			kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.InstanceID("copier-0"),
