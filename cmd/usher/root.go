@@ -106,7 +106,8 @@ func (a *app) commands() []*cobra.Command {
 	all = append(all, in(groupRun, a.runCommand(), a.topicsCommand(), a.schemaCommand(),
 		a.configCommand())...)
 	all = append(all, in(groupBring, a.importCommand(), a.produceCommand())...)
-	all = append(all, in(groupModel, a.trainCommand(), a.evalCommand(), a.classifyCommand())...)
+	all = append(all, in(groupModel, a.trainCommand(), a.evalCommand(), a.classifyCommand(),
+		a.acceptCommand())...)
 	all = append(all, in(groupTrust, a.auditCommand(), a.checkCommand())...)
 	return append(all, a.engineCommand(), a.brokerCommand())
 }
@@ -129,19 +130,23 @@ func (a *app) do(work func(cmd *cobra.Command, args []string) error) func(*cobra
 }
 
 func (a *app) loadConfig() error {
-	file := a.configFile
-	for _, pair := range a.environ {
-		if value, ok := strings.CutPrefix(pair, config.FileVariable+"="); ok && file == "" {
-			file = value
-		}
-	}
-	cfg, err := config.Load(config.Options{File: file, Environ: a.environ})
+	cfg, err := a.readConfig()
 	if err != nil {
 		return err
 	}
 	a.cfg = cfg
 	a.log = newLogger(a.err, cfg.Log)
 	return nil
+}
+
+func (a *app) readConfig() (*config.Config, error) {
+	file := a.configFile
+	for _, pair := range a.environ {
+		if value, ok := strings.CutPrefix(pair, config.FileVariable+"="); ok && file == "" {
+			file = value
+		}
+	}
+	return config.Load(config.Options{File: file, Environ: a.environ})
 }
 
 func newLogger(w io.Writer, l config.Log) *slog.Logger {

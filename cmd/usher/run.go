@@ -18,7 +18,6 @@ import (
 
 	"usher/cmd/usher/internal/config"
 	"usher/pipeline"
-	"usher/pipeline/route"
 )
 
 // runRun is `usher run`: the stages that were asked for, until a signal comes or one must stop.
@@ -91,12 +90,20 @@ type process struct {
 
 func (p *process) goRoute(ctx context.Context, g *errgroup.Group) error {
 	// A model acts alone only where usher accept has shown that it may.
-	line, err := lineConfig(p.Config, lineSettings{
-		Key: []byte(p.Config.Privacy.Key.Reveal()), Mode: route.Unproven,
-	})
+	line, err := lineConfig(p.Config, runLine(p.Config))
 	if err != nil {
 		return err
 	}
+	if line.Brains, err = pipeline.NewBrains(line.Brain()); err != nil {
+		return err
+	}
+	s, err := storeOf(p.Config)
+	if err != nil {
+		return err
+	}
+	k := newKeeper(p, s, line.Brains)
+	k.look(ctx)
+	g.Go(func() error { return k.run(ctx) })
 	metrics := pipeline.NewMetrics(p.reg)
 	g.Go(func() error {
 		return runRouter(ctx, p.Config, routerSettings{

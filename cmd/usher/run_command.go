@@ -14,6 +14,8 @@ type runOptions struct {
 	Log     *slog.Logger
 	Streams streams
 	Only    string // "", route or sink
+	// Reload reads the configuration again.
+	Reload func() (*config.Config, error)
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -23,7 +25,11 @@ func (a *app) runCommand() *cobra.Command {
 		Short: "Process events: Kafka in, decisions and ClickHouse rows out",
 		Long: `Run the processor against real Kafka and ClickHouse until a signal stops it. Both stages run in
 this process unless --only says which; as many processes as you like share the work. Topics must be
-there (usher topics --apply) and the schema too (usher schema --apply), unless topics.create is on.`,
+there (usher topics --apply) and the schema too (usher schema --apply), unless topics.create is on.
+
+A model acts alone only where usher accept has shown that it may. A new model file is taken over
+while it runs; SIGHUP reads the model, thresholds, auto switches and rules of the configuration
+again. What is not readable is refused, and what was there stays in force.`,
 		Example: `  USHER_PRIVACY_KEY=… usher run
   usher run --only route --config /etc/usher/usher.yaml
   usher run --only sink`,
@@ -42,7 +48,7 @@ there (usher topics --apply) and the schema too (usher schema --apply), unless t
 			if err := a.checkSources(); err != nil && o.Only != "sink" {
 				return err
 			}
-			o.Config, o.Log, o.Streams = a.cfg, a.log, a.streams
+			o.Config, o.Log, o.Streams, o.Reload = a.cfg, a.log, a.streams, a.readConfig
 			return runRun(cmd.Context(), o)
 		}),
 	}

@@ -32,7 +32,12 @@ func (a *app) configuredStore() (*store, error) {
 	if err := a.cfg.LoadSecrets(); err != nil {
 		return nil, err
 	}
-	ch := a.cfg.ClickHouse
+	return storeOf(a.cfg)
+}
+
+// storeOf is the ClickHouse of a configuration whose secrets have been loaded.
+func storeOf(c *config.Config) (*store, error) {
+	ch := c.ClickHouse
 	s := &store{base: "http://" + ch.Addr + "/", database: ch.Database, user: ch.User,
 		password: ch.Password, client: &http.Client{}, where: "ClickHouse at " + ch.Addr}
 	if ch.TLS.On() {

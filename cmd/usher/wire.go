@@ -37,6 +37,9 @@ import (
 type lineSettings struct {
 	Key  []byte
 	Mode route.Mode // for models whose configuration names no mode
+	// InMemory reads the model instead of mapping it: who copies a new model over the file of a
+	// process that runs for months would pull the map from under it.
+	InMemory bool
 }
 
 // lineConfig turns the configuration into what a line needs. It loads the model and the rules.
@@ -63,7 +66,7 @@ func lineConfig(c *config.Config, s lineSettings) (pipeline.LineConfig, error) {
 	if out.Rules, err = loadRules(c.Rules.File); err != nil {
 		return out, err
 	}
-	if out.Model, err = loadModel(c, &out); err != nil {
+	if out.Model, err = loadModel(c, &out, s.InMemory); err != nil {
 		return out, err
 	}
 	out.Cutoffs, err = cutoffs(c, out.Model)
@@ -113,7 +116,9 @@ func loadRules(file string) (*route.Rules, error) {
 }
 
 // loadModel loads the configured model, or the one in the binary when none is configured.
-func loadModel(c *config.Config, out *pipeline.LineConfig) (*classifier.Model, error) {
+func loadModel(c *config.Config, out *pipeline.LineConfig, inMemory bool) (
+	*classifier.Model, error,
+) {
 	if len(c.Classifier.Models) == 0 {
 		return demo.Model()
 	}
@@ -127,9 +132,26 @@ func loadModel(c *config.Config, out *pipeline.LineConfig) (*classifier.Model, e
 			out.Mode = mode
 		}
 	}
-	model, err := classifier.Load(m.File)
+	load := classifier.Load
+	if inMemory {
+		load = readModel
+	}
+	model, err := load(m.File)
 	if err != nil {
 		return nil, usagef("%w", err)
+	}
+	return model, nil
+}
+
+// readModel loads a model file into memory.
+func readModel(path string) (*classifier.Model, error) {
+	file, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot load the model: %w", err)
+	}
+	model, err := classifier.FromBytes(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return model, nil
 }

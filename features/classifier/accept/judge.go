@@ -3,6 +3,7 @@ package accept
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -101,6 +102,15 @@ func NewStanding(checksum string, records []Record) *Standing {
 		}
 	}
 	return s
+}
+
+// With is the standing after one more row.
+func (s *Standing) With(r Record) *Standing {
+	out := &Standing{checksum: s.checksum, latest: maps.Clone(s.latest)}
+	if r.Checksum == s.checksum {
+		out.latest[[2]string{r.Tenant, r.Label}] = r
+	}
+	return out
 }
 
 // allowing sorts an acceptance before what forbids.
