@@ -2,10 +2,12 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -67,9 +69,33 @@ func (r *restorer) run(ctx context.Context, state *Restore) error {
 			return err
 		}
 		if next, err = r.read(ctx, cl, state, next, end); err != nil {
+			if ctx.Err() != nil && !r.answers(cl) {
+				return fmt.Errorf("%w: %w", ErrAway, err)
+			}
 			return err
 		}
 	}
+}
+
+// probeTimeout is how long a broker may take to show that it is there.
+const probeTimeout = 3 * time.Second
+
+// answers tells a broker that is away from a changelog that does not become complete.
+func (r *restorer) answers(cl *kgo.Client) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
+	defer cancel()
+	_, err := kadm.NewClient(cl).ListEndOffsets(ctx, r.topic)
+	return err == nil
+}
+
+// away marks an error that says nothing but that the broker cannot answer now. What the broker
+// refuses for good, such as a missing right, is left as it is.
+func away(err error) error {
+	var refusal *kerr.Error
+	if errors.As(err, &refusal) && !refusal.Retriable {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrAway, err)
 }
 
 // bounds are the first offset of the changelog and the end of what is stable in it.
@@ -79,14 +105,17 @@ func (r *restorer) bounds(ctx context.Context, cl *kgo.Client, partition int32) 
 	adm := kadm.NewClient(cl)
 	ends, err := adm.ListCommittedOffsets(ctx, r.topic)
 	if err != nil {
-		return 0, 0, fmt.Errorf("cannot list the end of %s/%d: %w", r.topic, partition, err)
+		return 0, 0, fmt.Errorf("cannot list the end of %s/%d: %w", r.topic, partition, away(err))
 	}
 	starts, err := adm.ListStartOffsets(ctx, r.topic)
 	if err != nil {
-		return 0, 0, fmt.Errorf("cannot list the start of %s/%d: %w", r.topic, partition, err)
+		return 0, 0, fmt.Errorf("cannot list the start of %s/%d: %w", r.topic, partition, away(err))
 	}
 	last, ok := ends.Lookup(r.topic, partition)
-	if !ok || last.Err != nil {
+	if ok && last.Err != nil {
+		return 0, 0, fmt.Errorf("cannot list the end of %s/%d: %w", r.topic, partition, away(last.Err))
+	}
+	if !ok {
 		return 0, 0, fmt.Errorf("cannot list the end of %s/%d: it has no such partition; create it "+
 			"with as many partitions as the events topic (usher topics --apply)", r.topic, partition)
 	}
@@ -103,7 +132,7 @@ func (r *restorer) read(ctx context.Context, cl *kgo.Client, state *Restore, nex
 		return next, state.TimedOut(r.timeout)
 	}
 	for _, fe := range fetches.Errors() {
-		return next, fmt.Errorf("cannot read changelog %s/%d: %w", r.topic, fe.Partition, fe.Err)
+		return next, fmt.Errorf("cannot read changelog %s/%d: %w", r.topic, fe.Partition, away(fe.Err))
 	}
 	var err error
 	done := false

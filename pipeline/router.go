@@ -81,6 +81,10 @@ type Step struct {
 // ErrUnknownEnd says that a transaction may or may not hold: only a new producer can find out.
 var ErrUnknownEnd = errors.New("the end of the transaction is unknown")
 
+// ErrAway says that Kafka could not be asked: nothing is wrong with what is there, so a later session
+// may go on.
+var ErrAway = errors.New("Kafka does not answer")
+
 type routerPhase uint8
 
 const (
@@ -251,7 +255,8 @@ func (r *Router) Cause() error { return r.cause }
 // Begun reports that a transaction has begun, or why none could.
 func (r *Router) Begun(err error) {
 	if err != nil {
-		r.refuse(fmt.Errorf("cannot begin a transaction: %w", err))
+		// The producer has failed for good, and what it did last is for the next one to find out.
+		r.refuse(fmt.Errorf("cannot begin a transaction: %w: %w", ErrUnknownEnd, err))
 		return
 	}
 	r.phase, r.begunMS, r.records, r.cause = routerOpen, r.nowMS, 0, nil

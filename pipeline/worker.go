@@ -34,6 +34,7 @@ type WorkerConfig struct {
 	CommitInterval time.Duration
 	CommitRecords  int
 	RestoreTimeout time.Duration
+	Timers         Timers    // nil: nothing is ever due
 	ClientOpts     []kgo.Opt // TLS, SASL
 }
 
@@ -53,6 +54,7 @@ type Worker struct {
 	notes    assignments
 	first    *kgo.FirstErrPromise // of the open transaction
 	begun    time.Time            // the open transaction
+	after    func(*Router)        // a test's, after every poll
 }
 
 // assignments collects what the group callbacks report until the loop takes it.
@@ -81,7 +83,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	for {
 		began := w.now()
 		err := w.session(ctx)
-		if !errors.Is(err, ErrUnknownEnd) || errors.Is(err, kerr.FencedInstanceID) {
+		if !errors.Is(err, ErrUnknownEnd) && !errors.Is(err, ErrAway) ||
+			errors.Is(err, kerr.FencedInstanceID) {
 			return err
 		}
 		if ctx.Err() != nil {
@@ -117,7 +120,7 @@ func (w *Worker) session(ctx context.Context) error {
 		Group: w.cfg.Group, Source: w.cfg.Source, Topics: w.cfg.Topics,
 		RowsPartitions:   w.cfg.RowsPartitions,
 		CommitIntervalMS: w.cfg.CommitInterval.Milliseconds(), CommitRecords: w.cfg.CommitRecords,
-		State: w.line.cfg.State, Now: w.now,
+		State: w.line.cfg.State, Timers: w.cfg.Timers, Now: w.now,
 	}, w.line, w)
 	for ctx.Err() == nil {
 		w.takeNotes()
@@ -311,6 +314,9 @@ func (w *Worker) poll(ctx context.Context, s Step) {
 			"error", fe.Err)
 	}
 	fetches.EachPartition(func(p kgo.FetchTopicPartition) { w.router.Fetched(p.Records) })
+	if w.after != nil {
+		w.after(w.router)
+	}
 }
 
 func (w *Worker) flush(ctx context.Context) error {
