@@ -5,9 +5,7 @@ import (
 	"slices"
 	"sort"
 
-	"usher/features"
 	"usher/features/classifier"
-	"usher/features/classifier/corpus"
 )
 
 // strideOf pads rows to what the scorer adds fastest: four columns, or a multiple of eight.
@@ -21,35 +19,31 @@ func strideOf(labels int) int {
 // int8Max is the largest weight of a compiled row.
 const int8Max = 127
 
-// compile prunes, quantises, and only then fits the temperature, because the first two change the
-// scores. Quality is measured on the finished file.
-func compile(cfg *Config, keys []uint64, w *weights, p *parts, report *Report) ([]byte, error) {
-	labels := p.labels
-	centre(w)
-	rows := prune(w, cfg.MaxRows)
-	scale := scaleOf(w)
-	stride := strideOf(len(labels))
-	var kept []uint64
-	var out []int8
-	line := make([]int8, stride)
-	for _, row := range rows {
-		if quantise(w.w[row*w.labels:(row+1)*w.labels], scale, line) {
-			kept = append(kept, keys[row])
-			out = append(out, line...)
+// squeezed is one head after pruning and quantisation, its rows without padding.
+type squeezed struct {
+	labels int
+	keys   []uint64
+	rows   []int8
+	scale  float64
+	bias   []float64
+}
+
+func squeeze(cfg *Config, h *headRun, keys []uint64, w *weights) *squeezed {
+	if h.Kind == classifier.Softmax {
+		centre(w)
+	}
+	q := &squeezed{labels: w.labels, scale: scaleOf(w), bias: make([]float64, w.labels)}
+	line := make([]int8, w.labels)
+	for _, row := range prune(w, cfg.MaxRows) {
+		if quantise(w.w[row*w.labels:(row+1)*w.labels], q.scale, line) {
+			q.keys = append(q.keys, keys[row])
+			q.rows = append(q.rows, line...)
 		}
 	}
-	report.Kept = len(kept)
-	head := classifier.HeadMeta{Name: cfg.Head, Kind: classifier.Softmax, Labels: labels, Scale: scale,
-		Bias: make([]float64, len(labels)), Temperature: 1, Thresholds: cfg.Thresholds}
 	for i, b := range w.bias {
-		head.Bias[i] = math.Round(float64(b)*1e6) / 1e6
+		q.bias[i] = math.Round(float64(b)*1e6) / 1e6
 	}
-	meta := classifier.Meta{Name: cfg.Name, Version: cfg.Version, Features: cfg.Features, Stride: stride,
-		Heads: []classifier.HeadMeta{head}, Card: cfg.Card}
-	if err := calibrated(&meta, kept, out, p); err != nil {
-		return nil, err
-	}
-	return classifier.Encode(meta, kept, out)
+	return q
 }
 
 // centre takes the mean out of each row: softmax does not see it, and int8 has more room without.
@@ -115,103 +109,81 @@ func quantise(row []float32, scale float64, line []int8) bool {
 	return some
 }
 
-// calibrated fills what is measured on rows outside training: temperature and the typical share
-// of known features (on the calibration slice), quality (on the held-out one; without one, on the
-// calibration slice, and it says so).
-func calibrated(meta *classifier.Meta, keys []uint64, rows []int8, p *parts) error {
-	head := &meta.Heads[0]
-	if len(p.calibrate) > 0 {
-		m, err := build(meta, keys, rows)
-		if err != nil {
-			return err
-		}
-		head.Temperature, head.KnownTypical = temperature(m, p.calibrate)
-	}
-	measure, on := p.holdout, "held-out slice"
-	if len(measure) == 0 {
-		measure, on = p.calibrate, "calibration slice"
-	}
-	if len(measure) == 0 {
-		return nil
-	}
-	m, err := build(meta, keys, rows)
-	if err != nil {
-		return err
-	}
-	head.Quality, err = quality(m, measure, on)
-	return err
+// alone is a model of one candidate of one head, to judge it by.
+func (h *headRun) alone(cfg *Config, q *squeezed) (*classifier.Model, error) {
+	one := *h
+	one.squeezed = q
+	return assemble(cfg, []*headRun{&one}, nil)
 }
 
-func build(meta *classifier.Meta, keys []uint64, rows []int8) (*classifier.Model, error) {
-	file, err := classifier.Encode(*meta, keys, rows)
+// assemble puts the heads side by side: a feature that any of them knows is one row of the file.
+func assemble(cfg *Config, runs []*headRun, qualities []classifier.Quality) (*classifier.Model, error) {
+	file, err := encode(cfg, runs, qualities)
 	if err != nil {
 		return nil, err
 	}
 	return classifier.FromBytes(file)
 }
 
-// The range in which the temperature is sought, as natural logarithms, and the steps of the search.
-const (
-	minLogT, maxLogT = -4.0, 4.0
-	searchSteps      = 60
-)
-
-// temperature is the T that makes the rows likeliest (Guo et al. 2017), and the median share of
-// known features.
-func temperature(m *classifier.Model, rows []corpus.Row) (t, known float64) {
-	meta := &m.Heads()[0]
-	x, err := features.New(m.Features())
-	if err != nil {
-		panic("BUG: the model was checked: " + err.Error())
+func encode(cfg *Config, runs []*headRun, qualities []classifier.Quality) ([]byte, error) {
+	meta := classifier.Meta{Name: cfg.Name, Version: cfg.Version, Features: cfg.Features, Card: cfg.Card}
+	columns := 0
+	for i, h := range runs {
+		head := classifier.HeadMeta{Name: h.Name, Kind: h.Kind, Labels: h.parts.labels, From: columns,
+			Scale: h.squeezed.scale, Bias: h.squeezed.bias, Temperature: h.temperature,
+			KnownTypical: h.typical, Thresholds: h.Thresholds}
+		if qualities != nil {
+			head.Quality = qualities[i]
+		}
+		columns += len(h.parts.labels)
+		meta.Heads = append(meta.Heads, head)
 	}
-	var v features.Vector
-	out := m.NewScores()
-	var logits [][]float64
-	var truth []int
-	var shares []float64
-	for _, r := range rows {
-		i := slices.Index(meta.Labels, r.Label)
-		if i < 0 {
+	meta.Stride = strideOf(columns)
+	number := map[uint64]int{}
+	var keys []uint64
+	var rows []int8
+	empty := make([]int8, meta.Stride)
+	from := 0
+	for _, h := range runs {
+		q := h.squeezed
+		for i, key := range q.keys {
+			at, ok := number[key]
+			if !ok {
+				at = len(keys)
+				number[key] = at
+				keys = append(keys, key)
+				rows = append(rows, empty...)
+			}
+			copy(rows[at*meta.Stride+from:], q.rows[i*q.labels:(i+1)*q.labels])
+		}
+		from += q.labels
+	}
+	return classifier.Encode(meta, keys, rows)
+}
+
+// compile writes the file and measures the quality of each head on it: on its held-out slice or,
+// without one, on its calibration slice, and it says so.
+func compile(cfg *Config, runs []*headRun) ([]byte, error) {
+	m, err := assemble(cfg, runs, nil)
+	if err != nil {
+		return nil, err
+	}
+	qualities := make([]classifier.Quality, len(runs))
+	for i, h := range runs {
+		h.report.Kept = len(h.squeezed.keys)
+		on, rows := "held-out slice", h.parts.holdout
+		if len(rows) == 0 {
+			on, rows = "calibration slice", h.parts.calibrate
+			if cfg.refits(h) {
+				on += ", learned from"
+			}
+		}
+		if !h.knows(rows) {
 			continue
 		}
-		x.Fill([]byte(r.Text), nil, &v)
-		m.Score(&v, out)
-		logits = append(logits, slices.Clone(out.Heads[0].Logits()))
-		truth = append(truth, i)
-		shares = append(shares, out.KnownShare)
-	}
-	if len(truth) == 0 {
-		return 1, 0
-	}
-	slices.Sort(shares)
-	return likeliest(logits, truth), shares[len(shares)/2]
-}
-
-// likeliest searches by golden section on the logarithm of T, for the likelihood has one top.
-func likeliest(logits [][]float64, truth []int) float64 {
-	const golden = 0.6180339887498949
-	a, b := minLogT, maxLogT
-	for range searchSteps {
-		c, d := b-golden*(b-a), a+golden*(b-a)
-		if surprise(logits, truth, classifier.Exp(c)) < surprise(logits, truth, classifier.Exp(d)) {
-			b = d
-		} else {
-			a = c
+		if qualities[i], err = quality(m, h.Name, rows, on); err != nil {
+			return nil, err
 		}
 	}
-	return math.Round(classifier.Exp((a+b)/2)*1e4) / 1e4
-}
-
-// surprise is the negative log likelihood.
-func surprise(logits [][]float64, truth []int, t float64) float64 {
-	sum := 0.0
-	for i, row := range logits {
-		top := slices.Max(row)
-		total := 0.0
-		for _, l := range row {
-			total += classifier.Exp((l - top) / t)
-		}
-		sum += math.Log(total) - (row[truth[i]]-top)/t
-	}
-	return sum
+	return encode(cfg, runs, qualities)
 }

@@ -13,6 +13,7 @@ import (
 type parts struct {
 	fit, calibrate, holdout []corpus.Row
 	labels                  []string // of fit, sorted
+	kind                    string   // of the head
 }
 
 // The sides that a text can lie on; the lower number keeps a text that is on both.

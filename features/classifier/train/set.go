@@ -3,9 +3,11 @@ package train
 import (
 	"math"
 	"runtime"
+	"slices"
 	"sync"
 
 	"usher/features"
+	"usher/features/classifier"
 	"usher/features/classifier/corpus"
 )
 
@@ -13,7 +15,8 @@ import (
 type set struct {
 	keys  []uint64 // feature of each number
 	docs  []doc
-	truth []int32
+	truth []int32   // the label of each message
+	sets  [][]int32 // one against the rest: all labels of each message's text, rising; else nil
 }
 
 // doc lists the features of one message; norm is one over its length as a vector, with the
@@ -26,8 +29,7 @@ type doc struct {
 
 // newSet extracts features on all cores; the numbers follow the order of the rows, so the result
 // does not depend on how many there are.
-func newSet(cfg *Config, p *parts) *set {
-	rows, labels := p.fit, p.labels
+func newSet(cfg *Config, p *parts, rows []corpus.Row) *set {
 	vectors := make([]features.Vector, len(rows))
 	workers := runtime.GOMAXPROCS(0)
 	var wg sync.WaitGroup
@@ -45,11 +47,11 @@ func newSet(cfg *Config, p *parts) *set {
 			seen[key]++
 		}
 	}
-	index := make(map[string]int32, len(labels))
-	for i, l := range labels {
+	s := &set{docs: make([]doc, len(rows)), truth: make([]int32, len(rows))}
+	index := make(map[string]int32, len(p.labels))
+	for i, l := range p.labels {
 		index[l] = int32(i)
 	}
-	s := &set{docs: make([]doc, len(rows)), truth: make([]int32, len(rows))}
 	number := map[uint64]int32{}
 	for i := range vectors {
 		v := &vectors[i]
@@ -70,7 +72,27 @@ func newSet(cfg *Config, p *parts) *set {
 		d.norm = float32(1 / math.Sqrt(float64(max(v.Square, 1))))
 		s.truth[i] = index[rows[i].Label]
 	}
+	if p.kind == classifier.OneVsAll {
+		s.sets = labelSets(rows, index)
+	}
 	return s
+}
+
+// labelSets lists for each row all labels that its text has in any row: two articles may share a
+// sentence, and neither may learn that it is not its own.
+func labelSets(rows []corpus.Row, index map[string]int32) [][]int32 {
+	of := map[string][]int32{}
+	for _, r := range rows {
+		if i, ok := index[r.Label]; ok && !slices.Contains(of[r.Text], i) {
+			of[r.Text] = append(of[r.Text], i)
+		}
+	}
+	sets := make([][]int32, len(rows))
+	for i, r := range rows {
+		slices.Sort(of[r.Text])
+		sets[i] = of[r.Text]
+	}
+	return sets
 }
 
 func extract(cfg *Config, rows []corpus.Row, to []features.Vector, from, step int) {

@@ -24,10 +24,23 @@ type Config struct {
 	Head    string // of the labels, such as intent
 	Split   string // train only on rows of this split; empty: on all
 
-	Features  features.Config
-	Epochs    int     // passes over the rows
-	Rate      float64 // first learning rate; falls linearly to 0
-	Dropout   float64 // share of a message's features that one step does not see
+	Features features.Config
+	Epochs   int     // passes over the rows
+	Rate     float64 // first learning rate; falls linearly to 0
+	Dropout  float64 // share of a message's features that one step does not see
+
+	// Rank of the product that the weights are learned as: FullRank for free rows, 0 to try both on
+	// the calibration slice where there are labels enough and keep what finds it likelier.
+	Rank          int
+	ProductRate   float64 // first learning rate of a product
+	HiddenDropout float64 // share of its hidden numbers that one step does not see
+	Members       int     // models of different seeds whose mean is taken; they run side by side
+
+	// Refit learns once more from the training rows and those of the calibration slice together,
+	// after that has given rank, temperature and typical share. The held-out slice stays unseen.
+	Refit bool
+	Noise Noise // copies of the rows with the faults of real messages
+
 	MinCount  int     // features in fewer messages than this are dropped
 	MaxRows   int     // features kept, those with the largest weights; 0: all
 	Holdout   float64 // share of the rows that quality is measured on, never trained on
@@ -45,7 +58,8 @@ type Config struct {
 func Default(name string) Config {
 	const seed = 20261120
 	return Config{Name: name, Head: name, Features: features.Default(seed), Epochs: 30, Rate: 1.5,
-		Dropout: 0.5, MinCount: 2, Holdout: 0.1, Calibrate: 0.1, Seed: seed}
+		Dropout: 0.5, ProductRate: 0.7, HiddenDropout: 0.5, Members: 2, Refit: true, MinCount: 2,
+		Holdout: 0.1, Calibrate: 0.1, Seed: seed}
 }
 
 // Demo is how the model inside the binary was made from the sentences under data: the default
@@ -71,6 +85,9 @@ type Report struct {
 	Rows       int            `json:"rows"`        // given
 	Used       int            `json:"used"`        // trained on
 	Calibrated int            `json:"calibrated"`  // the temperature was fitted on
+	Refitted   int            `json:"refitted"`    // of those, learned from afterwards
+	Noisy      int            `json:"noisy"`       // copies with faults, learned from
+	Rank       int            `json:"rank"`        // of the product; -1: free rows
 	HeldOut    int            `json:"held_out"`    // quality was measured on
 	OtherSplit int            `json:"other_split"` // left out by Split
 	BothSides  int            `json:"both_sides"`  // left out: the text is on another side too
@@ -81,42 +98,25 @@ type Report struct {
 	Loss       float64        `json:"loss"`
 }
 
-// Result is a trained model: the file, and the rows that it never saw, redacted.
+// Result is a trained model: the file, and the rows that it never saw, redacted. Report and HeldOut
+// are those of the first head; Heads has all.
 type Result struct {
 	File    []byte
 	Report  Report
 	HeldOut []corpus.Row
+	Heads   []HeadResult
 }
 
-// Run trains a model.
+// HeadResult is what became of one head's rows.
+type HeadResult struct {
+	Name    string
+	Report  Report
+	HeldOut []corpus.Row
+}
+
+// Run trains a model with one head, of labels that exclude each other.
 func Run(cfg Config, rows []corpus.Row) (*Result, error) {
-	if err := cfg.validate(); err != nil {
-		return nil, err
-	}
-	res := &Result{Report: Report{Rows: len(rows), Labels: map[string]int{}}}
-	rows = redacted(&cfg, rows)
-	parts, err := divide(&cfg, rows, &res.Report)
-	if err != nil {
-		return nil, err
-	}
-	if parts.labels, err = labelsOf(parts.fit, &res.Report); err != nil {
-		return nil, err
-	}
-	set := newSet(&cfg, parts)
-	res.Report.Features = len(set.keys)
-	weights, loss := fit(&cfg, set, len(parts.labels))
-	res.Report.Loss = loss
-	cfg.progress(Progress{Stage: "compile", Total: 1})
-	if cfg.Version == "" {
-		cfg.Version = fingerprint(&cfg, parts.fit)
-	}
-	file, err := compile(&cfg, set.keys, weights, parts, &res.Report)
-	if err != nil {
-		return nil, err
-	}
-	res.File, res.HeldOut = file, parts.holdout
-	cfg.progress(Progress{Stage: "compile", Done: 1, Total: 1})
-	return res, nil
+	return RunHeads(cfg, []Head{{Name: cfg.Head, Rows: rows, Thresholds: cfg.Thresholds}})
 }
 
 // redacted runs every text through the redactor once, so that nothing after it sees a raw one.
@@ -145,44 +145,62 @@ func (c *Config) validate() error {
 	case c.Epochs < 1 || !(c.Rate > 0) || c.MinCount < 1 || c.MaxRows < 0:
 		return fmt.Errorf("cannot train: %d epochs, rate %v, min_count %d, max_rows %d; give at least 1, "+
 			"above 0, at least 1, at least 0", c.Epochs, c.Rate, c.MinCount, c.MaxRows)
+	case c.Rank < FullRank || c.Members < 1 || !(c.ProductRate > 0) || !share(c.HiddenDropout):
+		return fmt.Errorf("cannot train: rank %d, %d members, product_rate %v, hidden_dropout %v; give "+
+			"-1, 0 or a rank, at least 1, above 0, and a share from 0 to below 1", c.Rank, c.Members,
+			c.ProductRate, c.HiddenDropout)
 	case !share(c.Dropout) || !share(c.Holdout) || !share(c.Calibrate) || c.Holdout+c.Calibrate > 0.9:
 		return fmt.Errorf("cannot train: dropout %v, holdout %v, calibrate %v; give shares from 0 to "+
 			"below 1 that leave a tenth to train on", c.Dropout, c.Holdout, c.Calibrate)
+	}
+	if err := c.Noise.validate(); err != nil {
+		return err
 	}
 	return c.Features.Validate()
 }
 
 // labelsOf sorts the labels, so that the order of the rows does not matter to the file.
-func labelsOf(rows []corpus.Row, report *Report) ([]string, error) {
+func (h *Head) labelsOf(rows []corpus.Row, report *Report) ([]string, error) {
 	for _, r := range rows {
 		report.Labels[r.Label]++
 	}
 	labels := make([]string, 0, len(report.Labels))
 	for l := range report.Labels {
-		labels = append(labels, l)
+		if l != Other || h.Kind == classifier.Softmax {
+			labels = append(labels, l)
+		}
 	}
 	sort.Strings(labels)
-	if len(labels) < 2 {
-		return nil, fmt.Errorf("cannot train: the rows to train on have %d labels; give at least two",
-			len(labels))
+	least := 2
+	if h.Kind == classifier.OneVsAll {
+		least = 1
+	}
+	if len(labels) < least {
+		return nil, fmt.Errorf("cannot train head %s: the rows to train on have %d labels; give at least "+
+			"%d", h.Name, len(labels), least)
 	}
 	return labels, nil
 }
 
 // fingerprint names a version by what it was made from.
-func fingerprint(cfg *Config, rows []corpus.Row) string {
+func fingerprint(cfg *Config, heads []*headRun) string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%+v %d %v %v %d %d %d\n", cfg.Features, cfg.Epochs, cfg.Rate, cfg.Dropout,
+	fmt.Fprintf(h, "%+v %d %v %v %d %v %v %d %v %+v %d %d %d\n", cfg.Features, cfg.Epochs, cfg.Rate,
+		cfg.Dropout, cfg.Rank, cfg.ProductRate, cfg.HiddenDropout, cfg.Members, cfg.Refit, cfg.Noise,
 		cfg.MinCount, cfg.MaxRows, cfg.Seed)
-	for _, r := range rows {
-		fmt.Fprintf(h, "%q %q\n", r.Text, r.Label)
+	for _, head := range heads {
+		fmt.Fprintf(h, "%q %q\n", head.Name, head.Kind)
+		for _, r := range head.parts.fit {
+			fmt.Fprintf(h, "%q %q\n", r.Text, r.Label)
+		}
 	}
 	return hex.EncodeToString(h.Sum(nil)[:6])
 }
 
-// quality measures the file on rows that it never saw.
-func quality(m *classifier.Model, rows []corpus.Row, on string) (classifier.Quality, error) {
-	r, err := eval.Run(m, rows, eval.Config{})
+// quality measures one head of the file on rows that it never saw.
+func quality(m *classifier.Model, head string, rows []corpus.Row, on string) (classifier.Quality,
+	error) {
+	r, err := eval.Run(m, rows, eval.Config{Head: head})
 	if err != nil {
 		return classifier.Quality{}, err
 	}

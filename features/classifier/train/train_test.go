@@ -42,6 +42,7 @@ func made(n int) []corpus.Row {
 func quick() Config {
 	cfg := Default("test")
 	cfg.Epochs = 6
+	cfg.Members, cfg.Refit = 1, false
 	return cfg
 }
 
@@ -249,7 +250,7 @@ func TestErrors(t *testing.T) {
 	f("word_max 0", rows, func(c *Config) { c.Features.WordMax = 0 })
 	f("none of 0 rows is left", nil, same)
 	f("none of 50 rows is left to train on (50 in another split", rows, func(c *Config) { c.Split = "x" })
-	f("have 1 labels; give at least two", []corpus.Row{{Text: "a b", Label: "x"}}, func(c *Config) {
+	f("have 1 labels; give at least 2", []corpus.Row{{Text: "a b", Label: "x"}}, func(c *Config) {
 		c.Holdout, c.Calibrate = 0, 0
 	})
 }
@@ -279,8 +280,8 @@ func TestGradient(t *testing.T) {
 		}
 		return math.Log(total) - logits[1]
 	}
-	tr := &trainer{cfg: &cfg, set: s, labels: 3, w: slices.Clone(start), square: make([]float32, 4),
-		bias: make([]float32, 3), biasSquare: 1, probs: make([]float32, 3), rng: rng}
+	tr := newTrainer(&cfg, s, 3, 1)
+	copy(tr.w, start)
 	if got, want := tr.step(0, 0.1), loss(start); math.Abs(got-want) > 1e-5 {
 		t.Errorf("loss %v, want %v", got, want)
 	}
@@ -307,14 +308,12 @@ func TestGradient(t *testing.T) {
 }
 
 func TestDropout(t *testing.T) {
-	cfg := quick()
-	cfg.Dropout = 0.25
 	d := doc{norm: 0.5, ids: make([]int32, 1000), counts: bytes.Repeat([]byte{2}, 1000)}
-	tr := &trainer{cfg: &cfg, rng: rand.New(rand.NewPCG(1, 1))}
+	tr := dropper{rng: rand.New(rand.NewPCG(1, 1))}
 	total := 0
 	for range 100 {
-		tr.drop(&d)
-		total += len(tr.active)
+		ids, _ := tr.drop(&d, 0.25)
+		total += len(ids)
 	}
 	if share := float64(total) / 1e5; math.Abs(share-0.75) > 0.01 {
 		t.Errorf("%.3f of the features are left, wanted 0.75", share)
@@ -387,13 +386,14 @@ func TestTemperature(t *testing.T) {
 		}
 		logits, truth = append(logits, row), append(truth, label)
 	}
-	got := likeliest(logits, truth)
+	l := &likelihood{logits: logits, truth: truth}
+	got := l.likeliest()
 	if math.Abs(got-factor) > 0.25 {
 		t.Errorf("temperature %v, wanted about %v", got, factor)
 	}
-	best := surprise(logits, truth, got)
+	best := l.surprise(got)
 	for x := 0.3; x < 30; x *= 1.01 {
-		if surprise(logits, truth, x) < best-1e-6*best {
+		if l.surprise(x) < best-1e-6*best {
 			t.Errorf("%v is better than %v", x, got)
 		}
 	}
@@ -436,9 +436,10 @@ func TestCalibration(t *testing.T) {
 	}
 	slices.Sort(shares)
 	h := m.Heads()[0]
-	if h.Temperature != likeliest(logits, truth) || h.KnownTypical != shares[len(shares)/2] {
+	l := &likelihood{logits: logits, truth: truth}
+	if h.Temperature != l.likeliest() || h.KnownTypical != shares[len(shares)/2] {
 		t.Errorf("T %v and share %v, want %v and %v", h.Temperature, h.KnownTypical,
-			likeliest(logits, truth), shares[len(shares)/2])
+			l.likeliest(), shares[len(shares)/2])
 	}
 }
 
@@ -448,11 +449,9 @@ func TestSchedule(t *testing.T) {
 	cfg := quick()
 	cfg.Epochs = 7
 	p := &parts{fit: made(60), labels: []string{"ask", "bad", "buy"}}
-	s := newSet(&cfg, p)
-	got, _ := fit(&cfg, s, 3)
-	tr := &trainer{cfg: &cfg, set: s, labels: 3, w: make([]float32, len(s.keys)*3),
-		square: make([]float32, len(s.keys)), bias: make([]float32, 3), biasSquare: 1,
-		probs: make([]float32, 3), rng: rand.New(rand.NewPCG(cfg.Seed, 0x75736865722e7472))}
+	s := newSet(&cfg, p, p.fit)
+	got, _ := descend(newTrainer(&cfg, s, 3, 5), 60, 7, cfg.Rate, func(float64) {})
+	tr := newTrainer(&cfg, s, 3, 5)
 	order := make([]int, 60)
 	for i := range order {
 		order[i] = i
@@ -484,7 +483,7 @@ func TestSeenOnceIsDropped(t *testing.T) {
 	f := func(least int, want ...int) {
 		t.Helper()
 		cfg.MinCount = least
-		s := newSet(&cfg, p)
+		s := newSet(&cfg, p, p.fit)
 		var got []int
 		for _, d := range s.docs {
 			got = append(got, len(d.ids))
