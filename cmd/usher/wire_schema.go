@@ -40,6 +40,9 @@ func applySchema(ctx context.Context, at clickhouseAt, c *config.Config) ([]stri
 	if err := migrate.Apply(ctx, conn); err != nil {
 		return nil, err
 	}
+	if err := writeEstimates(ctx, conn, c); err != nil {
+		return nil, err
+	}
 	if err := writeTenants(ctx, conn, c); err != nil {
 		return nil, err
 	}

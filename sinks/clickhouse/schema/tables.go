@@ -26,6 +26,7 @@ const (
 	TableAudit         = "delivery_audit"
 	TableKPIs          = "kpi_definitions"
 	TableTenants       = "tenants"
+	TableEstimates     = "estimates"
 )
 
 // Writer says who fills a table, and thereby which columns the position adds.
@@ -130,6 +131,8 @@ var Tables = sync.OnceValue(func() []*Table {
 			"(name, version)"),
 		direct[Tenant](TableTenants, "tenant, from a moment on", "ReplacingMergeTree(updated_at)",
 			"(name, valid_from)"),
+		direct[Estimate](TableEstimates, "configured figure behind a KPI, from a moment on",
+			"ReplacingMergeTree(updated_at)", "(name, valid_from)"),
 	)
 })
 

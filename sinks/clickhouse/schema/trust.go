@@ -102,3 +102,13 @@ type Tenant struct {
 	ValidFrom Instant  `ch:"valid_from"`
 	UpdatedAt Instant  `ch:"updated_at"`
 }
+
+// Estimate is a configured figure behind savings and triage_minutes, from a moment on. Without one
+// those KPIs have no rows.
+type Estimate struct {
+	Name      string       `ch:"name" type:"lc"` // cost_per_contact, triage_minutes
+	Value     Opt[float64] `ch:"value"`          // NULL: no longer configured
+	Currency  string       `ch:"currency" type:"lc"`
+	ValidFrom Instant      `ch:"valid_from"`
+	UpdatedAt Instant      `ch:"updated_at"`
+}

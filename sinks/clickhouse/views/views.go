@@ -31,7 +31,7 @@ type KPI struct {
 	final                 string
 	value                 string // Value, and the few Rates that carry one
 	float                 bool   // value is a Float64, else an Int64
-	num                   string // Rate
+	num, den              string // Rate; den is 1 when empty
 	extra                 []string
 	// agent replaces agent_id: whose event ended the fact. Empty keeps the row's.
 	agent string
@@ -98,8 +98,12 @@ func (k *KPI) SQL() string {
 	// CAST and not a function: a condition on a LowCardinality column would stay one.
 	columns = append(columns, "CAST("+k.final+" AS UInt8) AS final")
 	if k.Form == Rate {
+		den := k.den
+		if den == "" {
+			den = "1"
+		}
 		columns = append(columns, "CAST("+k.num+" AS Nullable(Int64)) AS num",
-			"CAST(1 AS Nullable(Int64)) AS den")
+			"CAST("+den+" AS Nullable(Int64)) AS den")
 	}
 	if k.value != "" {
 		typ := "Int64"
@@ -160,7 +164,8 @@ func (k *KPI) DefinitionRow() schema.KPIDefinition {
 func KPIs() []KPI {
 	var out []KPI
 	for _, group := range [][]KPI{
-		replyKPIs(), waitingKPIs(), lengthKPIs(), escalationKPIs(), outcomeKPIs(), decisionKPIs(),
+		replyKPIs(), waitingKPIs(), lengthKPIs(), escalationKPIs(), serviceKPIs(), outcomeKPIs(),
+		decisionKPIs(), automaticKPIs(), customerKPIs(),
 		businessKPIs(),
 	} {
 		out = append(out, group...)
@@ -177,6 +182,8 @@ func Create() []string {
 	for _, k := range KPIs() {
 		out = append(out, create(k.View(), k.SQL(), k.Comment()))
 	}
+	out = append(out, create("journeys", journeys, "conversations joined by link and merge: the "+
+		"customer's waits across them"))
 	return out
 }
 

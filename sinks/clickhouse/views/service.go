@@ -1,0 +1,167 @@
+package views
+
+import "strings"
+
+// serviceWithinMS are the Y of service_level: a row per cycle and Y. They are the defaults of the
+// configuration's service_level.within.
+const serviceWithinMS = "[180000, 900000]"
+
+// Of service_level: the wait that it holds to Y, and whether that wait ended within Y.
+const (
+	botAlone = "(bot_replies > 0 AND human_replies = 0 AND escalations = 0 AND handoffs = 0 AND " +
+		"NOT escalated_any)"
+	servedMS   = "if(" + botAlone + ", first_reply_any_ms, first_reply_human_ms)"
+	inTime     = "ifNull(" + servedMS + " <= within_ms, 0)"
+	waitedFrom = "assumeNotNull(first_customer_at)"
+	dueAt      = waitedFrom + " + toIntervalMillisecond(within_ms)"
+	dueOver    = "(closed_at IS NOT NULL OR now64(3, 'UTC') > " + dueAt + " OR " + servedMS +
+		" IS NOT NULL)"
+)
+
+const shortAbandoned = "(abandoned AND dateDiff('millisecond', opened_at, " +
+	"assumeNotNull(coalesce(abandoned_at, judged_at, opened_at))) <= " + shortAbandonMS + ")"
+
+func serviceLevel() KPI {
+	return KPI{
+		Name: "service_level", Version: 1, Form: Rate, source: source{`(
+    SELECT *, arrayJoin(` + serviceWithinMS + `) AS within_ms
+    FROM conversations_latest
+)`, "voided = ''"},
+		where: "offered AND first_customer_at IS NOT NULL AND NOT flowed_out AND NOT " +
+			shortAbandoned,
+		num: inTime,
+		counted: "assumeNotNull(multiIf(" + inTime + ", if(" + botAlone + ", first_reply_any_at, " +
+			"first_reply_human_at), " + dueOver + ", " + dueAt + ", first_customer_at))",
+		day: "assumeNotNull(if(" + inTime + ", if(" + botAlone + ", first_reply_any_day, " +
+			"first_reply_human_day), first_customer_day))",
+		started: waitedFrom,
+		final: "closed_at IS NOT NULL OR first_reply_human_at IS NOT NULL OR (NOT " + inTime +
+			" AND now64(3, 'UTC') > " + dueAt + ")",
+		extra: []string{"within_ms"},
+		Definition: "Cycles offered, less short abandons (10 s) and flow-out, whose first human reply " +
+			"(first reply where a bot answered and nothing escalated) came within Y: a row per Y of " +
+			"3 min and 15 min, in within_ms.",
+		Formula: "num / den where within_ms = Y", Numerator: "cycles answered within Y",
+		Denominator: "cycles offered less short abandons and flow-out", Unit: "share",
+		Source: "Genesys, Amazon Connect",
+		EdgeCases: "an unanswered or later answered cycle counts against it at started_at + Y; a cycle " +
+			"without a customer message has nobody waiting and no row; group by within_ms, never sum " +
+			"over it",
+		Example: "question 12:00, agent 12:08: 0 / 1 for 3 min, 1 / 1 for 15 min",
+		Notes: "A row that counts against it lies in the day its wait began: the tenant's day of " +
+			"started_at + Y is not stored.",
+	}
+}
+
+const (
+	// offline are the values of agent_status.status, an open set, that mean nobody is there.
+	offline = "('offline', 'away', 'logged_out', 'invisible')"
+	// msPerDay: days of occupancy are UTC's, which have no changes of the clock.
+	msPerDay = "86400000"
+)
+
+// held are the spans that each agent had a conversation assigned with status open. It follows the
+// events as handle_ms does: only by them can the time be cut at midnight. Per conversation the fold
+// keeps (agent, status, since when both hold, spans); a move is (instant, what, to whom).
+const held = `SELECT tenant, span.1 AS agent, span.2 AS at, span.3 AS until
+    FROM (
+        SELECT tenant,
+            arrayFold((acc, e) -> (
+                multiIf(e.2 = 'move' AND acc.2 != 'closed', e.3,
+                    e.2 IN ('customer', 'open') AND acc.2 = 'closed', '', acc.1) AS who,
+                multiIf(e.2 = 'close', 'closed',
+                    e.2 = 'customer' AND acc.2 IN ('closed', 'pending', 'snoozed'), 'open',
+                    e.2 = 'open' AND acc.2 = 'closed', 'open',
+                    e.2 = 'status' AND (acc.2 != 'closed' OR e.3 = 'open'), e.3, acc.2) AS status,
+                if(who = '' OR status != 'open', 0, if(who = acc.1 AND acc.3 != 0, acc.3, e.1)),
+                if(acc.3 != 0 AND (who != acc.1 OR status != 'open'),
+                    arrayPushBack(acc.4, (acc.1, acc.3, toNullable(e.1))), acc.4)
+            ), arraySort(groupArray((toUnixTimestamp64Milli(time), what, to))),
+            ('', 'closed', toInt64(0), CAST([] AS Array(Tuple(String, Int64, Nullable(Int64)))))
+            ) AS last,
+            if(last.3 = 0, last.4, arrayPushBack(last.4, (last.1, last.3, NULL))) AS spans
+        FROM (
+            SELECT tenant, conversation_id, _src_topic_id, _src_partition, time,
+                multiIf(type IN ('close', 'resolve', 'merge', 'void') OR
+                        type = 'status' AND status = 'closed', 'close',
+                    type IN ('open', 'reopen'), 'open', type = 'message', 'customer',
+                    type = 'status', 'status', 'move') AS what,
+                CAST(if(type = 'status', status, to_agent) AS String) AS to
+            FROM events
+            WHERE conversation_id != '' AND NOT has(flags, 'duplicate') AND NOT has(flags, 'late')
+                AND cycle_id NOT IN (SELECT cycle_id FROM voids_latest)
+                AND (type IN ('status', 'close', 'resolve', 'merge', 'void', 'open', 'reopen')
+                    OR type IN ('assign', 'transfer', 'escalate') AND
+                        (to_agent != '' OR to_team != '' OR to_queue != '' OR to_role != '')
+                    OR type = 'message' AND actor_kind = 'customer' AND ifNull(public, 1)
+                        AND NOT automated)
+        )
+        GROUP BY tenant, conversation_id, _src_topic_id, _src_partition
+    )
+    ARRAY JOIN spans AS span`
+
+// present is, per agent_status, how long it held.
+const present = `SELECT tenant, actor_id AS agent, agent_status AS status,
+        toUnixTimestamp64Milli(time) AS at,
+        toUnixTimestamp64Milli(leadInFrame(toNullable(time)) OVER w) AS until
+    FROM events
+    WHERE type = 'agent_status' AND NOT has(flags, 'duplicate')
+    WINDOW w AS (PARTITION BY tenant, actor_id ORDER BY time, id
+        ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)`
+
+// perDay cuts spans at midnight; what runs on lasts until now.
+func perDay(spans, pick string) string {
+	return `SELECT tenant, agent, intDiv(at, ` + msPerDay + `) + i AS day_number,
+        least(ends, (day_number + 1) * ` + msPerDay + `) - greatest(at, day_number * ` + msPerDay + `) AS ms
+    FROM (
+        SELECT *, ifNull(until, toUnixTimestamp64Milli(now64(3, 'UTC'))) AS ends FROM (` + spans + `)
+        WHERE ` + pick + ` AND ends > at
+    )
+    ARRAY JOIN range(toUInt64(intDiv(ends - 1, ` + msPerDay + `) - intDiv(at, ` + msPerDay + `) + 1)) AS i`
+}
+
+// occupancy goes by the events themselves: an agent's day crosses conversations.
+func occupancy() KPI {
+	empty := ""
+	for _, d := range dimensions {
+		switch d {
+		case "tenant":
+		case "agent_id":
+			empty += "agent AS agent_id, "
+		default:
+			empty += "'' AS " + d + ", "
+		}
+	}
+	from := `(
+    SELECT tenant, ` + empty + `
+        toDate(day_number) AS on_day, toDateTime64(on_day, 3, 'UTC') AS day_start,
+        sum(online) AS online_ms, sum(handling) AS handling_ms
+    FROM (
+        SELECT tenant, agent, day_number, ms AS online, 0 AS handling
+        FROM (` + perDay(present, "status NOT IN "+offline) + `)
+        UNION ALL
+        SELECT tenant, agent, day_number, 0, ms
+        FROM (` + perDay(held, "1") + `)
+    )
+    GROUP BY tenant, agent, day_number
+    HAVING online_ms > 0
+)`
+	return KPI{
+		Name: "occupancy", Version: 1, Form: Rate, source: source{from: from},
+		needs: []string{"agent_status"}, num: "handling_ms", den: "online_ms",
+		counted: "day_start + INTERVAL 1 DAY", day: "on_day", started: "day_start",
+		final: "now64(3, 'UTC') >= day_start + INTERVAL 1 DAY",
+		Definition: "Per agent and day: time with a conversation assigned and open, clipped to the " +
+			"day, of the time online.",
+		Formula: "sum(num) / sum(den)", Numerator: "ms handling, clipped to the day",
+		Denominator: "ms online, clipped to the day", Unit: "share",
+		Source: "Amazon Connect, Genesys; Rocket.Chat #33080",
+		EdgeCases: "two conversations at once count twice, so it can pass 1; hold, pending and snoozed " +
+			"do not count; what runs on lasts until now",
+		Example: "online 10:00 to 18:00, 2 h assigned: 7200000 / 28800000",
+		Notes: "Days are UTC's. Offline is " + strings.Trim(strings.ReplaceAll(offline, "'", ""), "()") +
+			"; every other status is online. One row an agent and day, so there are no ids.",
+	}
+}
+
+func serviceKPIs() []KPI { return []KPI{serviceLevel(), occupancy()} }
