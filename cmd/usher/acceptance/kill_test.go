@@ -2,10 +2,16 @@ package acceptance
 
 import (
 	"bytes"
+	"encoding/json"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"usher/bench/gen"
 )
 
 // kills is how often the demo is killed while it plays.
@@ -56,4 +62,81 @@ func TestKilledDemo(t *testing.T) {
 		"cycle_id": true, "prev_cycle_id": true, "replaced_by": true, "since_offset": true,
 		"revision": true, "received_at": true,
 	})
+}
+
+// TestKilledChildren kills engine and broker under a playing demo, which starts them again: nothing
+// is lost or doubled, held to what the generator says it made.
+func TestKilledChildren(t *testing.T) {
+	needEngine(t)
+	data := filepath.Join(t.TempDir(), "data")
+	cmd := command(t, "demo", "--data", data, "--conversations", "3000", "--seed", "4", "--exit", "--json")
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	killed := 0
+	for _, child := range []string{"engine", "broker", "engine", "broker"} {
+		select {
+		case <-time.After(1500 * time.Millisecond):
+			if killChild(filepath.Join(data, child+".json")) {
+				killed++
+			}
+			continue
+		case err := <-ended:
+			ended <- err
+		}
+		break
+	}
+	if err := <-ended; err != nil {
+		t.Fatalf("the demo ended with %v\n%s", err, tail(errs.Bytes()))
+	}
+	if killed == 0 {
+		t.Fatal("no child was killed: nothing was tried")
+	}
+	got := object(t, out.Bytes())
+	g, err := gen.New(gen.Config{Seed: 4, Conversations: 3000, EndMS: endOf(t, data)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rec := (gen.Record{}); g.Next(&rec); {
+	}
+	truth := g.Stats()
+	if got["events"] != float64(truth.Events) || got["dead_letters"] != float64(truth.Broken) {
+		t.Errorf("%v events and %v dead letters, the generator made %d and broke %d",
+			got["events"], got["dead_letters"], truth.Events, truth.Broken)
+	}
+	audit := got["audit"].(map[string]any)
+	if audit["missing"].(float64) != 0 || audit["duplicated"].(float64) != 0 {
+		t.Errorf("audit after %d kills: %v", killed, audit)
+	}
+}
+
+// killChild kills the process that a child's file names.
+func killChild(file string) bool {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return false // it is just being started again
+	}
+	var info struct{ PID int }
+	if json.Unmarshal(b, &info) != nil || info.PID <= 1 {
+		return false
+	}
+	return syscall.Kill(info.PID, syscall.SIGKILL) == nil
+}
+
+// endOf reads until when the traffic of a data directory was generated.
+func endOf(t *testing.T, data string) int64 {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(data, "generated-until"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, err := time.Parse(time.RFC3339, strings.TrimSpace(string(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at.UnixMilli()
 }
