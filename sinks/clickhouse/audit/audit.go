@@ -24,6 +24,9 @@ const (
 	// events, dead_letters and delivery_gaps are expected and stored here too, but what is missing or
 	// doubled of them shows in the input scope, so that nothing counts twice.
 	ScopeRows = "rows"
+	// ScopeCycles holds conversations to the turns of one input partition: expected are the cycles
+	// that they name, missing those of which conversations have no row.
+	ScopeCycles = "cycles"
 )
 
 // Partition is one partition and the offsets between which everything is settled.
@@ -115,6 +118,9 @@ func Run(ctx context.Context, conn driver.Conn, scope Scope, o Options) (Report,
 		return nil, err
 	}
 	if err := audit(ScopeRows, scope.Rows, countRows); err != nil {
+		return nil, err
+	}
+	if err := audit(ScopeCycles, scope.Inputs, countCycles); err != nil {
 		return nil, err
 	}
 	return out, write(ctx, conn, out)

@@ -96,14 +96,19 @@ func countRows(
 // countManifest's finding, and the row is held against no range. Rows of a range that begins before
 // from were counted with it.
 func tableQuery(table, at string, from, to int64) string {
-	return fmt.Sprintf(`WITH
-    ranges AS (
+	return "SELECT sum(e), sum(n), toUInt64(sum(if(e > d, e - d, 0))), toUInt64(sum(n - d)) FROM " +
+		perRange(table, at, from, to)
+}
+
+// perRange is the subquery of one table: by key, the first offset of a range (−1 for rows that no
+// range covers), the rows expected e, stored n and distinct by position d.
+func perRange(table, at string, from, to int64) string {
+	return fmt.Sprintf(`(
+    WITH ranges AS (
         SELECT DISTINCT 1 AS one, `+"`from` AS f, `to`"+` AS t
         FROM delivery_manifest
         WHERE %[2]s AND `+"`to` > %[3]d AND `from`"+` < %[4]d
     )
-SELECT sum(e), sum(n), toUInt64(sum(if(e > d, e - d, 0))), toUInt64(sum(n - d))
-FROM (
     SELECT key, sum(e) AS e, sum(n) AS n, sum(d) AS d
     FROM (
         SELECT toInt64(`+"`from`"+`) AS key, max(rows) AS e, toUInt64(0) AS n, toUInt64(0) AS d
