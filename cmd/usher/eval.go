@@ -12,6 +12,7 @@ import (
 
 	"usher/cmd/usher/internal/config"
 	"usher/features/classifier"
+	"usher/features/classifier/corpus"
 	"usher/features/classifier/eval"
 	"usher/pipeline/route"
 )
@@ -19,7 +20,8 @@ import (
 type evalOptions struct {
 	model, split, head string
 	in                 []string
-	by                 string
+	by                 []string
+	gate               []string
 	leaveOut           []string
 	asJSON             bool
 }
@@ -31,18 +33,28 @@ func (a *app) evalCommand() *cobra.Command {
 		Short: "Measure a model on labelled messages",
 		Long: `Measure a model on TSV files (see usher train): accuracy, macro F1, calibration, and for each band
 how many messages it takes and how often it is right, with the 95 % interval of that share. The
-cut-offs are the configuration's. Rows whose label the model does not have are counted as skipped.`,
+cut-offs are the configuration's. Rows whose label the model does not have are counted as skipped.
+--by may name several columns; channel and region may be columns of the files too. --gate is a
+condition on the result, as accuracy>=0.9, ece<=0.02, macro_f1, top3, n, auto.precision, auto.low,
+auto.coverage, labels.NAME.recall; when one does not hold the exit code is 3.`,
 		Example: `  usher eval --model intent.usher --in test.tsv.gz
-  usher eval --model intent.usher --in messages.tsv --split test --by lang --json`,
+  usher eval --model intent.usher --in messages.tsv --split test --by lang,label --json
+  usher eval --model intent.usher --in test.tsv --gate 'accuracy>=0.9' --gate 'auto.low>=0.95'`,
 		RunE: a.do(func(_ *cobra.Command, args []string) error {
 			o.in = append(o.in, args...)
 			if len(o.in) == 0 || o.model == "" {
 				return usagef("eval needs --model MODEL and --in FILE…")
 			}
-			if !slices.Contains([]string{"", "lang", "label", "split"}, o.by) {
-				return usagef("--by must be lang, label or split, got %q", o.by)
+			for _, by := range o.by {
+				if !slices.Contains(eval.Groupings(), by) {
+					return usagef("--by must be one of %s, got %q", strings.Join(eval.Groupings(), ", "), by)
+				}
 			}
-			return a.eval(o)
+			gates, err := parseGates(o.gate)
+			if err != nil {
+				return err
+			}
+			return a.eval(o, gates)
 		}),
 	}
 	f := c.Flags()
@@ -50,13 +62,14 @@ cut-offs are the configuration's. Rows whose label the model does not have are c
 	f.StringSliceVar(&o.in, "in", nil, "labelled messages: TSV `file`s")
 	f.StringVar(&o.split, "split", "", "measure only the rows of this split")
 	f.StringVar(&o.head, "head", "", "measure this head (default: the first)")
-	f.StringVar(&o.by, "by", "", "also by lang, label or split")
+	f.StringSliceVar(&o.by, "by", nil, "also by these `columns`: lang, label, split, channel, region")
+	f.StringArrayVar(&o.gate, "gate", nil, "a `condition` that must hold, as accuracy>=0.9; may be repeated")
 	f.StringSliceVar(&o.leaveOut, "leave-out", nil, "labels to leave out, as ambiguous")
 	f.BoolVar(&o.asJSON, "json", false, "print one JSON object")
 	return c
 }
 
-func (a *app) eval(o evalOptions) error {
+func (a *app) eval(o evalOptions, gates []gate) error {
 	m, err := loadModelFile(o.model)
 	if err != nil {
 		return err
@@ -66,13 +79,8 @@ func (a *app) eval(o evalOptions) error {
 	if err != nil {
 		return err
 	}
-	kept := rows[:0]
-	for _, r := range rows {
-		if !slices.Contains(o.leaveOut, r.Label) {
-			kept = append(kept, r)
-		}
-	}
-	cfg := eval.Config{Head: o.head, Split: o.split, By: o.by}
+	kept := leaveOut(rows, o.leaveOut)
+	cfg := eval.Config{Head: o.head, Split: o.split}
 	if cfg.Redact, err = masks(); err != nil {
 		return err
 	}
@@ -81,19 +89,56 @@ func (a *app) eval(o evalOptions) error {
 			return err
 		}
 	}
-	report, err := eval.Run(m, kept, cfg)
+	report, err := evalBy(m, kept, cfg, o.by)
 	if err != nil {
 		return err
 	}
 	if o.asJSON {
-		return json.NewEncoder(a.out).Encode(report)
+		err = json.NewEncoder(a.out).Encode(report)
+	} else {
+		a.printEval(report, "")
+		for _, name := range slices.Sorted(maps.Keys(report.By)) {
+			part := report.By[name]
+			title := name
+			if len(o.by) == 1 {
+				title = o.by[0] + " " + name
+			}
+			a.printEval(&part, title)
+		}
+		fmt.Fprintln(a.out, sampleSentence(report.N))
 	}
-	a.printEval(report, "")
-	for _, name := range slices.Sorted(maps.Keys(report.By)) {
-		part := report.By[name]
-		a.printEval(&part, o.by+" "+name)
+	if err != nil {
+		return err
 	}
-	return nil
+	return checkGates(gates, report)
+}
+
+// leaveOut drops the rows with one of the labels, as those that annotators call ambiguous.
+func leaveOut(rows []corpus.Row, labels []string) []corpus.Row {
+	return slices.DeleteFunc(rows, func(r corpus.Row) bool { return slices.Contains(labels, r.Label) })
+}
+
+// evalBy measures by each column in turn. One column names its parts by their values, several put
+// the column before the value.
+func evalBy(m *classifier.Model, rows []corpus.Row, cfg eval.Config, by []string) (*eval.Report, error) {
+	if len(by) <= 1 {
+		cfg.By = strings.Join(by, "")
+		return eval.Run(m, rows, cfg)
+	}
+	var out *eval.Report
+	parts := make(map[string]eval.Report)
+	for _, column := range by {
+		cfg.By = column
+		var err error
+		if out, err = eval.Run(m, rows, cfg); err != nil {
+			return nil, err
+		}
+		for value, part := range out.By {
+			parts[column+" "+value] = part
+		}
+	}
+	out.By = parts
+	return out, nil
 }
 
 // bands decides as the router does, with the configured cut-offs.

@@ -194,7 +194,11 @@ func cutoffs(c *config.Config, m *classifier.Model) (map[string]*route.Cutoffs, 
 		own.Labels[label] = cutoff(x)
 	}
 	for lang, x := range t.Langs {
-		own.Langs[lang] = route.LangLayer{Cutoff: cutoff(x)}
+		layer := route.LangLayer{Cutoff: cutoff(x.All()), Labels: make(map[string]route.Cutoff)}
+		for label, y := range x.Labels {
+			layer.Labels[label] = cutoff(y)
+		}
+		own.Langs[lang] = layer
 	}
 	out := make(map[string]*route.Cutoffs)
 	add := func(name string, layers ...route.Layer) error {
@@ -225,7 +229,9 @@ func cutoffs(c *config.Config, m *classifier.Model) (map[string]*route.Cutoffs, 
 }
 
 func cutoff(x config.Threshold) route.Cutoff {
-	return route.Cutoff{Auto: x.Auto, AutoAt: x.AutoAt, SuggestAt: x.SuggestAt, MinMargin: x.MinMargin}
+	return route.Cutoff{
+		Auto: x.Auto, AutoAt: x.AutoAt, SuggestAt: x.SuggestAt, MinMargin: x.MinMargin, MinScope: x.MinScope,
+	}
 }
 
 // routerSettings are what a router needs beside the configuration.

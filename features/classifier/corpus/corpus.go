@@ -20,6 +20,8 @@ type Row struct {
 	Lang        string // empty: not told
 	Split       string // train, test …; empty: not told
 	Group       string // rows of one group (variants of one sentence) never part; empty: its own
+	Channel     string // empty: not told
+	Region      string // empty: not told
 }
 
 // maxLineBytes bounds one line; messages are cut at 64 KiB long before.
@@ -69,10 +71,11 @@ func readFile(rows []Row, path string) (_ []Row, err error) {
 }
 
 // columns are the places of the known columns in a line, −1 when absent.
-type columns struct{ text, label, lang, split, group, count int }
+type columns struct{ text, label, lang, split, group, channel, region, count int }
 
 // Read appends the rows of one TSV to rows: a header line, then one message a line, no quoting. The
-// columns text and label are required, lang, split and group optional, others ignored; a line may
+// columns text and label are required, lang, split, group, channel and region optional, others
+// ignored; a line may
 // end early only where optional columns are missing. name is for errors.
 func Read(rows []Row, r io.Reader, name string) ([]Row, error) {
 	sc := bufio.NewScanner(r)
@@ -112,7 +115,7 @@ func Read(rows []Row, r io.Reader, name string) ([]Row, error) {
 }
 
 func header(line, name string) (columns, error) {
-	c := columns{-1, -1, -1, -1, -1, 0}
+	c := columns{-1, -1, -1, -1, -1, -1, -1, 0}
 	for i, col := range strings.Split(line, "\t") {
 		switch strings.TrimSpace(col) {
 		case "text":
@@ -125,6 +128,10 @@ func header(line, name string) (columns, error) {
 			c.split = i
 		case "group":
 			c.group = i
+		case "channel":
+			c.channel = i
+		case "region":
+			c.region = i
 		}
 		c.count++
 	}
@@ -148,7 +155,7 @@ func (c *columns) row(line string) (Row, error) {
 		return strings.TrimSpace(cells[i])
 	}
 	r := Row{Text: at(c.text), Label: at(c.label), Lang: at(c.lang), Split: at(c.split),
-		Group: at(c.group)}
+		Group: at(c.group), Channel: at(c.channel), Region: at(c.region)}
 	if r.Text == "" || r.Label == "" {
 		return Row{}, fmt.Errorf("has no text or no label; fill both or remove the line")
 	}

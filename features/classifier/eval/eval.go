@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"sort"
+	"strings"
 
 	"usher/features"
 	"usher/features/classifier"
@@ -35,7 +36,7 @@ type Verdict struct {
 type Config struct {
 	Head   string                // name; empty: the first
 	Split  string                // measure only rows of this split; empty: all
-	By     string                // also by lang, label or split; empty: not
+	By     string                // also by one of Groupings; empty: not
 	Redact func([]byte) []byte   // what the pipeline does to texts before it scores them; nil: nothing
 	Band   func(*Verdict) string // nil: the model's own cut-offs
 }
@@ -147,6 +148,9 @@ func inSplit(split string) string {
 	return fmt.Sprintf(" in split %q", split)
 }
 
+// Groupings are what Config.By may be.
+func Groupings() []string { return []string{"lang", "label", "split", "channel", "region"} }
+
 func grouping(by string) (func(*corpus.Row) string, error) {
 	switch by {
 	case "":
@@ -157,8 +161,12 @@ func grouping(by string) (func(*corpus.Row) string, error) {
 		return func(r *corpus.Row) string { return r.Label }, nil
 	case "split":
 		return func(r *corpus.Row) string { return r.Split }, nil
+	case "channel":
+		return func(r *corpus.Row) string { return r.Channel }, nil
+	case "region":
+		return func(r *corpus.Row) string { return r.Region }, nil
 	}
-	return nil, fmt.Errorf("cannot evaluate by %q; use lang, label or split", by)
+	return nil, fmt.Errorf("cannot evaluate by %q; use one of %s", by, strings.Join(Groupings(), ", "))
 }
 
 // ownBand tests the cut-offs that the model brings (CONTRACT section 3): on the best label only.

@@ -139,13 +139,13 @@ type Model struct {
 
 // Thresholds are the cut-offs of CONTRACT section 3.
 type Thresholds struct {
-	AutoAt         float64              `yaml:"auto_at"`
-	SuggestAt      float64              `yaml:"suggest_at"`
-	MinMargin      float64              `yaml:"min_margin"`
-	SuggestFloor   float64              `yaml:"suggest_floor"`
-	MaxSuggestions int                  `yaml:"max_suggestions"`
-	Labels         map[string]Threshold `yaml:"labels"`
-	Langs          map[string]Threshold `yaml:"langs"`
+	AutoAt         float64                  `yaml:"auto_at"`
+	SuggestAt      float64                  `yaml:"suggest_at"`
+	MinMargin      float64                  `yaml:"min_margin"`
+	SuggestFloor   float64                  `yaml:"suggest_floor"`
+	MaxSuggestions int                      `yaml:"max_suggestions"`
+	Labels         map[string]Threshold     `yaml:"labels"`
+	Langs          map[string]LangThreshold `yaml:"langs"`
 }
 
 // Threshold overrides the cut-offs of one label or language; nil leaves one as it is.
@@ -154,6 +154,22 @@ type Threshold struct {
 	AutoAt    *float64 `yaml:"auto_at,omitempty"`
 	SuggestAt *float64 `yaml:"suggest_at,omitempty"`
 	MinMargin *float64 `yaml:"min_margin,omitempty"`
+	MinScope  *float64 `yaml:"min_scope,omitempty"`
+}
+
+// LangThreshold overrides the cut-offs of one language, and there of single labels.
+type LangThreshold struct {
+	Auto      *bool                `yaml:"auto,omitempty"`
+	AutoAt    *float64             `yaml:"auto_at,omitempty"`
+	SuggestAt *float64             `yaml:"suggest_at,omitempty"`
+	MinMargin *float64             `yaml:"min_margin,omitempty"`
+	MinScope  *float64             `yaml:"min_scope,omitempty"`
+	Labels    map[string]Threshold `yaml:"labels,omitempty"`
+}
+
+// All is what holds for every label of the language.
+func (l LangThreshold) All() Threshold {
+	return Threshold{l.Auto, l.AutoAt, l.SuggestAt, l.MinMargin, l.MinScope}
 }
 
 // Rules names the rule file; empty: no rules.

@@ -158,6 +158,7 @@ func thresholdsOf(k *checker, path string, m map[string]Threshold) {
 	for name, t := range m {
 		for key, v := range map[string]*float64{
 			"auto_at": t.AutoAt, "suggest_at": t.SuggestAt, "min_margin": t.MinMargin,
+			"min_scope": t.MinScope,
 		} {
 			if v != nil {
 				within(k, path+"."+name+"."+key, *v, 0, 1)
@@ -214,7 +215,11 @@ func (c *Config) validateClassifier(k *checker) {
 			t.SuggestAt, t.AutoAt)
 	}
 	thresholdsOf(k, "classifier.thresholds.labels", t.Labels)
-	thresholdsOf(k, "classifier.thresholds.langs", t.Langs)
+	for lang, l := range t.Langs {
+		path := "classifier.thresholds.langs"
+		thresholdsOf(k, path, map[string]Threshold{lang: l.All()})
+		thresholdsOf(k, path+"."+lang+".labels", l.Labels)
+	}
 	if m := c.Estimates.CostPerContact; m != nil && len(m.Currency) != 3 {
 		k.add("estimates.cost_per_contact.currency", "%q is no ISO 4217 code, as in EUR", m.Currency)
 	}
