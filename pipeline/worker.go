@@ -54,7 +54,8 @@ type Worker struct {
 	notes    assignments
 	first    *kgo.FirstErrPromise // of the open transaction
 	begun    time.Time            // the open transaction
-	after    func(*Router)        // a test's, after every poll
+	health   health
+	after    func(*Router) // a test's, after every poll
 }
 
 // assignments collects what the group callbacks report until the loop takes it.
@@ -94,6 +95,7 @@ func (w *Worker) Run(ctx context.Context) error {
 			again.Reset()
 		}
 		wait := again.NextBackOff()
+		w.health.fail(err)
 		w.log.Warn("the worker begins a new session", "cause", err, "in", wait)
 		select {
 		case <-time.After(wait):
@@ -125,6 +127,7 @@ func (w *Worker) session(ctx context.Context) error {
 	for ctx.Err() == nil {
 		w.takeNotes()
 		w.adopt()
+		w.health.session(w.joined(), len(w.router.waiting))
 		if err := w.step(ctx); err != nil {
 			return err
 		}
@@ -232,6 +235,13 @@ func (a *assignments) ring() {
 	}
 }
 
+// joined reports whether the group has told this session's partitions.
+func (w *Worker) joined() bool {
+	w.notes.Lock()
+	defer w.notes.Unlock()
+	return w.notes.owned != nil
+}
+
 // takeNotes tells the router of revocations and assignments.
 func (w *Worker) takeNotes() {
 	w.notes.Lock()
@@ -276,6 +286,7 @@ func (w *Worker) step(ctx context.Context) error {
 			"conversations", s.State.table.Len(), "records", s.State.records, "took", s.State.took)
 	case StepBegin:
 		w.begun = w.now()
+		w.health.open(w.begun)
 		w.router.Begun(w.sess.Begin())
 		w.first = kgo.AbortingFirstErrPromise(w.sess.Client())
 	case StepFlush:
@@ -343,6 +354,7 @@ func (w *Worker) end(ctx context.Context, s Step) {
 		w.log.Warn("the transaction is aborted", "cause", w.router.Cause())
 	}
 	committed, err := w.sess.End(ctx, try)
+	w.health.open(time.Time{})
 	w.router.Ended(committed, err)
 	w.metrics.transaction(w.now().Sub(w.begun), committed)
 	if err == nil && !committed {

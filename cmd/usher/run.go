@@ -37,7 +37,7 @@ func runRun(ctx context.Context, o runOptions) error {
 		return err
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	p := process{runOptions: o, instance: instance, opts: opts, reg: reg}
+	p := process{runOptions: o, instance: instance, opts: opts, reg: reg, ready: &readiness{}}
 	if o.Only != "sink" {
 		if err := p.goRoute(ctx, g); err != nil {
 			return err
@@ -48,7 +48,7 @@ func runRun(ctx context.Context, o runOptions) error {
 			return err
 		}
 	}
-	if err := goAdmin(ctx, g, o, reg); err != nil {
+	if err := goAdmin(ctx, g, o, adminHandler(o.Config.Admin, reg, p.ready)); err != nil {
 		return err
 	}
 	o.Log.Info("usher runs", "instance", instance, "only", o.Only, "admin", o.Config.Admin.Addr)
@@ -86,6 +86,14 @@ type process struct {
 	instance string
 	opts     []kgo.Opt
 	reg      prometheus.Registerer
+	ready    *readiness
+}
+
+// kafkaOf are the client options of one stage, whose brokers' silence makes the process unready.
+func (p *process) kafkaOf() []kgo.Opt {
+	beat := newPulse()
+	p.ready.add("kafka", beat.unready)
+	return append(append([]kgo.Opt{}, p.opts...), kgo.WithHooks(beat))
 }
 
 func (p *process) goRoute(ctx context.Context, g *errgroup.Group) error {
@@ -104,11 +112,12 @@ func (p *process) goRoute(ctx context.Context, g *errgroup.Group) error {
 	k := newKeeper(p, s, line.Brains)
 	k.look(ctx)
 	g.Go(func() error { return k.run(ctx) })
-	metrics := pipeline.NewMetrics(p.reg)
+	metrics, opts := pipeline.NewMetrics(p.reg), p.kafkaOf()
+	p.ready.expect("route")
 	g.Go(func() error {
 		return runRouter(ctx, p.Config, routerSettings{
-			Brokers: p.Config.Kafka.Brokers, Instance: p.instance, Line: line, Opts: p.opts, Log: p.Log,
-			Metrics: metrics,
+			Brokers: p.Config.Kafka.Brokers, Instance: p.instance, Line: line, Opts: opts, Log: p.Log,
+			Metrics: metrics, Ready: p.ready,
 		})
 	})
 	return nil
@@ -128,12 +137,14 @@ func (p *process) goSink(ctx context.Context, g *errgroup.Group) error {
 		return err
 	}
 	k, err := newSink(p.Config, sinkSettings{
-		Kafka: p.opts, Instance: p.instance, Conn: conn, Log: p.Log, Reg: p.reg,
+		Kafka: p.kafkaOf(), Instance: p.instance, Conn: conn, Log: p.Log, Reg: p.reg,
 	})
 	if err != nil {
 		_ = conn.Close()
 		return err
 	}
+	p.ready.add("clickhouse", storeUnready(conn))
+	p.ready.add("sink", func(_ context.Context, now time.Time) string { return k.Unready(now) })
 	g.Go(func() error {
 		defer conn.Close()
 		return k.Run(ctx)
@@ -143,7 +154,7 @@ func (p *process) goSink(ctx context.Context, g *errgroup.Group) error {
 
 // goAdmin serves metrics and health. Beyond loopback the address must not be reachable without a
 // token, so it is refused until one is configured.
-func goAdmin(ctx context.Context, g *errgroup.Group, o runOptions, reg *prometheus.Registry) error {
+func goAdmin(ctx context.Context, g *errgroup.Group, o runOptions, handler http.Handler) error {
 	a := o.Config.Admin
 	if a.Addr == "" {
 		return nil
@@ -155,9 +166,7 @@ func goAdmin(ctx context.Context, g *errgroup.Group, o runOptions, reg *promethe
 	if err != nil {
 		return usagef("cannot listen on admin.addr: %w", err)
 	}
-	srv := &http.Server{
-		Handler: adminHandler(a, reg), ReadHeaderTimeout: 5 * time.Second,
-	}
+	srv := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
 	g.Go(func() error {
 		<-ctx.Done()
 		stop, cancel := context.WithTimeout(context.Background(), 2*time.Second)
@@ -186,15 +195,14 @@ func checkAdmin(a config.Admin) error {
 	return nil
 }
 
-func adminHandler(a config.Admin, reg *prometheus.Registry) http.Handler {
+func adminHandler(a config.Admin, reg *prometheus.Registry, ready http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
-	ok := func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(map[string]string{"status": "ok"})
-	}
-	mux.HandleFunc("GET /livez", ok)
-	mux.HandleFunc("GET /readyz", ok)
+	})
+	mux.Handle("GET /readyz", ready)
 	if !a.Token.IsSet() {
 		return mux
 	}

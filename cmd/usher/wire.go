@@ -243,6 +243,7 @@ type routerSettings struct {
 	Opts     []kgo.Opt
 	Log      *slog.Logger
 	Metrics  *pipeline.Metrics
+	Ready    *readiness // may be nil
 }
 
 // runRouter runs the workers of this process for the first source until ctx ends.
@@ -273,6 +274,9 @@ func runRouter(ctx context.Context, c *config.Config, s routerSettings) error {
 			CommitInterval: time.Duration(c.CommitInterval), CommitRecords: c.CommitRecords,
 			RestoreTimeout: time.Duration(c.RestoreTimeout), ClientOpts: s.Opts,
 		}, line, s.Metrics, s.Log)
+		if s.Ready != nil {
+			s.Ready.add("route", func(_ context.Context, now time.Time) string { return w.Unready(now) })
+		}
 		g.Go(func() error { return w.Run(ctx) })
 	}
 	return g.Wait()

@@ -70,6 +70,7 @@ type worker struct {
 
 	committed atomic.Int64
 	stopped   atomic.Pointer[error]
+	failing   atomic.Pointer[failure] // nil: the last attempt was none that failed
 
 	as      membership
 	doubt   membership // of the last commit whose outcome is unknown, while doubted
@@ -138,6 +139,7 @@ func (w *worker) run(ctx context.Context) {
 		case err != nil && ctx.Err() == nil:
 			w.log.Warn("sink: trying again", "partition", w.partition, "error", err)
 			w.sink.metrics.retries.Inc()
+			w.fails(err)
 			if how != keepOn {
 				return // whoever comes next resolves it: that is what the intent is for
 			}
@@ -193,6 +195,7 @@ func (w *worker) step(ctx context.Context, how ending) error {
 	case deliver.ActStop:
 		return a.Err
 	}
+	w.failing.Store(nil) // nothing is left to do
 	w.feed()
 	w.sleep(ctx, w.patience())
 	return nil
@@ -306,6 +309,7 @@ func (w *worker) insert(ctx context.Context, nowMS int64, a *deliver.Action) err
 		return err
 	}
 	w.retries.Reset() // ClickHouse is there
+	w.failing.Store(nil)
 	w.sink.metrics.stored(a.Table.Name, in.Rows, w.sink.deps.Now().Sub(begin))
 	return nil
 }

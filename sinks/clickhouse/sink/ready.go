@@ -1,0 +1,41 @@
+package sink
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+)
+
+// failure is why a partition's rows are not being stored, and since when.
+type failure struct {
+	since time.Time
+	err   error
+}
+
+// fails remembers the latest error and the time of the first one in a row.
+func (w *worker) fails(err error) {
+	since := w.sink.deps.Now()
+	if before := w.failing.Load(); before != nil {
+		since = before.since
+	}
+	w.failing.Store(&failure{since: since, err: err})
+}
+
+// Unready says why rows are not being stored now, for /readyz; empty when they are, or when there
+// are none to store.
+func (s *Sink) Unready(now time.Time) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var reasons []string
+	for partition, w := range s.workers {
+		if err := w.stopped.Load(); err != nil {
+			reasons = append(reasons, fmt.Sprintf("partition %d has stopped: %v", partition, *err))
+		} else if f := w.failing.Load(); f != nil {
+			reasons = append(reasons, fmt.Sprintf("partition %d has not been stored for %s: %v", partition,
+				now.Sub(f.since).Round(time.Second), f.err))
+		}
+	}
+	sort.Strings(reasons)
+	return strings.Join(reasons, "; ")
+}
