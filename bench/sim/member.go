@@ -18,7 +18,8 @@ type member struct {
 	g     *group
 	as    identity
 	owned map[int32]bool
-	round int // loops of an earlier round end
+	round int  // loops of an earlier round end
+	asked bool // for a rebalance, in this life
 
 	gained  func(partitions []int32)
 	revoked func(partitions []int32, done func()) // the member rejoins when done is called
@@ -28,7 +29,7 @@ type member struct {
 
 func (m *member) start() {
 	m.as.id, m.as.generation = "", 0
-	m.owned = map[int32]bool{}
+	m.owned, m.asked = map[int32]bool{}, false
 	m.join()
 }
 
@@ -94,6 +95,12 @@ func (m *member) assigned(round int, got assignment) {
 	}
 	m.p.w.trace("%s %s: generation %d, lost %v, gained %v", m.p.name, m.as.id, got.generation, gone, fresh)
 	m.beat(round)
+	if !m.asked {
+		// A static member that comes back gets what it was last assigned, without a rebalance. A
+		// partition that was on its way from its former self to another member would be nobody's.
+		m.asked = true
+		m.p.on(retryMS, m.renew)
+	}
 	if len(fresh) > 0 {
 		m.gained(fresh)
 	}

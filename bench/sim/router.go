@@ -57,7 +57,7 @@ func (r *router) boot() {
 	}
 	r.member = &member{
 		p: &r.proc, g: r.b.groups[routerGroup], as: identity{instance: r.name},
-		gained: r.gained, lost: r.lost, dead: func() { r.die("its instance id is taken") },
+		gained: r.gained, lost: r.lost, dead: func() { r.die("its instance id is taken", 1_000) },
 		revoked: func(partitions []int32, done func()) {
 			r.lost(partitions)
 			done()
@@ -67,10 +67,10 @@ func (r *router) boot() {
 }
 
 // die ends the process; another begins in its place.
-func (r *router) die(why string) {
+func (r *router) die(why string, downMS int64) {
 	r.w.trace("%s: dies: %s", r.name, why)
 	r.alive, r.life = false, r.life+1
-	r.w.after(r.w.between(500, 15_000), r.boot)
+	r.w.after(downMS, r.boot)
 }
 
 func (r *router) initProducer() {
@@ -146,7 +146,7 @@ func (r *router) loop() {
 	case pipeline.StepPause:
 		r.paused[s.Partition] = true
 	case pipeline.StepRestore:
-		r.restore(s.State, s.Partition, 0, r.w.nowMS+restoreTimeoutMS)
+		r.restore(s.State, s.Partition, 0, -1, 0)
 	case pipeline.StepResume:
 		r.paused[s.Partition] = false
 		r.w.trace("%s: resumes %d", r.name, s.Partition)
@@ -164,7 +164,7 @@ func (r *router) loop() {
 		if !errors.Is(s.Err, pipeline.ErrUnknownEnd) && r.w.quiet {
 			r.w.fail("%s refuses: %v", r.name, s.Err)
 		}
-		r.die(s.Err.Error())
+		r.die(s.Err.Error(), 1_000)
 		return
 	case pipeline.StepWait:
 		panic("BUG: nothing is outstanding")
@@ -216,47 +216,49 @@ func (r *router) poll(s pipeline.Step) {
 	})
 }
 
-// restore reads the changelog until the state is complete.
-func (r *router) restore(state *pipeline.Restore, p int32, from, deadline int64) {
-	type chunk struct {
-		fetched
-		end int64
-	}
-	r.restoreUntil(state, p, from, -1, deadline)
-}
-
-func (r *router) restoreUntil(state *pipeline.Restore, p int32, from, end, deadline int64) {
+// restore reads the changelog from an offset on until the state is complete. end is that of what was
+// stable when the reading began, −1 before it is known; waitedMS is how long nothing new came. Time
+// in which the process stood still is none in which nothing came.
+func (r *router) restore(state *pipeline.Restore, p int32, from, end, waitedMS int64) {
 	call(&r.proc, requestMS, func() (fetched, error) {
 		return r.b.fetch(place{topics.State, p}, from, 1000), nil
 	}, func(got fetched, err error) {
 		if err == nil && end < 0 {
 			end = got.stable
 		}
-		done, err := false, error(nil)
-		if end >= 0 {
-			done, err = state.Complete(from >= end)
-		}
-		for i := 0; i < len(got.records) && !done && err == nil; i++ {
-			if err = state.Apply(got.records[i]); err == nil {
-				from = got.records[i].Offset + 1
-				done, err = state.Complete(from >= end)
-			}
-		}
-		if !done && err == nil {
-			from = max(from, got.next)
-			if end >= 0 {
-				done, err = state.Complete(from >= end)
-			}
-		}
+		done, err := r.apply(state, &got, end, &from)
 		switch {
 		case done || err != nil:
 			r.machine.Restored(state, err)
-		case r.w.nowMS > deadline:
+		case waitedMS > restoreTimeoutMS:
 			r.machine.Restored(state, state.TimedOut(restoreTimeoutMS*time.Millisecond))
 		default:
-			r.on(100, func() { r.restoreUntil(state, p, from, end, deadline) })
+			waitedMS += 100
+			if len(got.records) > 0 {
+				waitedMS = 0
+			}
+			r.on(100, func() { r.restore(state, p, from, end, waitedMS) })
 		}
 	})
+}
+
+// apply takes what was fetched into the state, up to the record that completes it.
+func (r *router) apply(state *pipeline.Restore, got *fetched, end int64, from *int64) (bool, error) {
+	if end < 0 {
+		return false, nil
+	}
+	done, err := state.Complete(*from >= end)
+	for i := 0; i < len(got.records) && !done && err == nil; i++ {
+		if err = state.Apply(got.records[i]); err == nil {
+			*from = got.records[i].Offset + 1
+			done, err = state.Complete(*from >= end)
+		}
+	}
+	if !done && err == nil {
+		*from = max(*from, got.next)
+		done, err = state.Complete(*from >= end)
+	}
+	return done, err
 }
 
 // Produce implements pipeline.Producer: the client's buffer. Values are the machine's, so copies

@@ -80,7 +80,7 @@ func faultsOf(r *rand.Rand) Faults {
 		LostRequest: some(300), LostAnswer: some(300), SlowMessage: some(600), LateMessage: some(60),
 		Crash: some(150), Freeze: some(300), Rebalance: some(500), ClockJump: some(100),
 		DiskFails: some(400), DiskSlow: some(1000),
-		EndMS: startMS + 60_000 + r.Int64N(140_000),
+		EndMS: startMS + 60_000 + r.Int64N(240_000),
 	}
 }
 
@@ -176,13 +176,16 @@ func (w *World) disturb() {
 		case w.chance(w.faults.Crash):
 			w.counts.Crashes++
 			if i < len(w.routers) {
-				w.routers[i].die("crash")
+				w.routers[i].die("crash", w.downMS())
 			} else {
-				w.sinks[i-len(w.routers)].die("crash")
+				w.sinks[i-len(w.routers)].die("crash", w.downMS())
 			}
 		case w.chance(w.faults.Freeze):
 			w.counts.Freezes++
-			p.frozenUntil = w.nowMS + w.between(200, 40_000)
+			p.frozenUntil = w.nowMS + w.between(200, 30_000)
+			if w.r.IntN(6) == 0 {
+				p.frozenUntil += w.between(10_000, 150_000)
+			}
 			w.trace("%s: stands still until %d", p.name, p.frozenUntil-startMS)
 		case w.chance(w.faults.ClockJump):
 			w.counts.Jumps++
@@ -200,6 +203,14 @@ func (w *World) disturb() {
 		}
 	}
 	w.after(1_000, w.disturb)
+}
+
+// downMS is how long a process stays away after a crash.
+func (w *World) downMS() int64 {
+	if w.r.IntN(6) == 0 {
+		return w.between(15_000, 200_000)
+	}
+	return w.between(500, 15_000)
 }
 
 // differ tells two worlds' facts apart.

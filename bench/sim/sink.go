@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"slices"
+	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -54,7 +55,7 @@ func (s *sink) boot() {
 	s.workers, s.asked, s.measured = map[int32]*worker{}, map[int32]int{}, 0
 	s.member = &member{
 		p: &s.proc, g: s.b.groups[sinkGroup], gained: s.gained, revoked: s.revoked, lost: s.abandon,
-		dead: func() { s.die("its instance id is taken") },
+		dead: func() { s.die("its instance id is taken", 1_000) },
 	}
 	if s.w.seed%2 == 0 {
 		s.member.as.instance = s.name
@@ -63,10 +64,10 @@ func (s *sink) boot() {
 	s.poll()
 }
 
-func (s *sink) die(why string) {
+func (s *sink) die(why string, downMS int64) {
 	s.w.trace("%s: dies: %s", s.name, why)
 	s.alive, s.life = false, s.life+1
-	s.w.after(s.w.between(500, 15_000), s.boot)
+	s.w.after(downMS, s.boot)
 }
 
 func (s *sink) gained(partitions []int32) {
@@ -330,7 +331,7 @@ func (w *worker) renew(old identity, deadline int64, cause error) {
 
 func (w *worker) insert(a *deliver.Action, now int64) {
 	in := insertion{
-		table: a.Table, token: a.Intent.Token(w.partition, a.Table.Name), leaseUntil: a.LeaseUntilMS,
+		table: a.Table, token: a.Token(w.partition), leaseUntil: a.LeaseUntilMS,
 		days: w.block(a),
 	}
 	weak := &w.s.w.weak
@@ -338,9 +339,7 @@ func (w *worker) insert(a *deliver.Action, now int64) {
 		in.token = ""
 	}
 	if weak.TokenOfStart {
-		short := *a.Intent
-		short.To = short.From + 1
-		in.token = short.Token(w.partition, a.Table.Name)
+		in.token = strconv.FormatInt(a.Intent.From, 10)
 	}
 	if weak.NoLease {
 		in.leaseUntil = 1 << 62

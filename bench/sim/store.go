@@ -9,7 +9,7 @@ import (
 
 // windowMS is how long the model's tables remember a token. Production promises ten leases; less
 // here, so that tokens are evicted while requests are still on their way.
-const windowMS = 3 * deliver.LeaseMS
+const windowMS = 3 * deliver.LeaseMS / 2
 
 var (
 	errLease = errors.New("the lease is over")

@@ -1,0 +1,62 @@
+package sim
+
+import (
+	"testing"
+
+	"usher/pipeline"
+	"usher/sinks/clickhouse/deliver"
+)
+
+// weakened lists every protection with a world in which taking it away is noticed. The seeds are
+// only where the search begins; it may go on to weakSeedsMax.
+var weakened = []struct {
+	name string
+	seed uint64
+	weak Weak
+}{
+	{"no intent", 1, Weak{Stage2: deliver.WeakNoIntent}},
+	{"intent not awaited", 1, Weak{Stage2: deliver.WeakIntentNotAwaited}},
+	{"no generation fence", 1, Weak{NoFence: true}},
+	{"no token", 1, Weak{NoToken: true}},
+	{"offset before insert", 1, Weak{Stage2: deliver.WeakOffsetFirst}},
+	{"no lease", 1, Weak{NoLease: true}},
+	{"unfenced intent store", 1, Weak{IntentUnfenced: true}},
+	{"no read-back", 1, Weak{Stage2: deliver.WeakNoReadBack}},
+	{"blind resend with a fresh lease", 1, Weak{Stage2: deliver.WeakBlindResend}},
+	{"token from the start offset only", 1, Weak{TokenOfStart: true}},
+	{"partial inserts unseen", 1, Weak{Stage2: deliver.WeakPartialUnseen}},
+	{"window shorter than the lease", 1, Weak{ShortWindow: true}},
+	{"a subset of a block re-sent", 1, Weak{Stage2: deliver.WeakSubset}},
+	{"a range across two days", 1, Weak{Stage2: deliver.WeakManyDays}},
+	{"generation not kept", 1, Weak{GenerationNotKept: true}},
+	{"timer-only transaction unfenced", 1, Weak{Stage1: pipeline.WeakTimersUnfenced}},
+
+	{"commit in doubt left on its way", 1, Weak{NoRenewal: true}},
+	{"router's offsets unfenced", 1, Weak{Stage1Unfenced: true}},
+	{"unstable offset fetch", 1, Weak{UnstableFetch: true}},
+	{"revocation unseen", 1, Weak{RevokedUnseen: true}},
+	{"state kept on abort", 1, Weak{Stage1: pipeline.WeakStateKeptOnAbort}},
+	{"restore by offset only", 1, Weak{Stage1: pipeline.WeakRestoreByOffset}},
+}
+
+// weakSeedsMax is how many worlds a weakened protocol may survive.
+const weakSeedsMax = 300
+
+// TestWeakenedProtocolsAreCaught: were one of them not, the simulation would prove nothing.
+func TestWeakenedProtocolsAreCaught(t *testing.T) {
+	r := newRunner(t)
+	for _, x := range weakened {
+		caught := false
+		for n := range uint64(weakSeedsMax) {
+			seed := (x.seed-1+n)%weakSeedsMax + 1
+			if out := r.Run(seed, x.weak); out.Wrong != "" {
+				t.Logf("%s: caught by seed %d: %.160s", x.name, seed, out.Wrong)
+				caught = true
+				break
+			}
+		}
+		if !caught {
+			t.Errorf("%s: not caught by %d seeds", x.name, weakSeedsMax)
+		}
+	}
+}
