@@ -1,5 +1,4 @@
-// Package bench measures the classifier's speed as the stream uses it: text in, probabilities out.
-package bench
+package main
 
 import (
 	"os"
