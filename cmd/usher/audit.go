@@ -3,11 +3,15 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"text/tabwriter"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -19,12 +23,13 @@ import (
 type auditOptions struct {
 	data        string
 	incremental bool
+	repair      bool
 	asJSON      bool
 }
 
 // auditLine is the audit of one partition, as `usher audit --json` prints it.
 type auditLine struct {
-	Scope          string `json:"scope"` // input: offsets of events; rows: what came of usher.rows.v1
+	Scope          string `json:"scope"` // input, rows or cycles: see package audit
 	Topic          string `json:"topic"`
 	Partition      int32  `json:"partition"`
 	FromOffset     int64  `json:"from_offset"`
@@ -48,22 +53,31 @@ func (a *app) auditCommand() *cobra.Command {
 		Long: `Count, for every partition, whether each offset ended as exactly one stored event, one dead
 letter or one declared gap, and whether every block of rows is there once, from the very beginning.
 The result is also written to delivery_audit. The exit code is 3 when something is missing or
-doubled.`,
+doubled.
+
+--repair reads the records of the rows topic that cover what is missing again and inserts exactly
+the missing rows; then it counts once more. What retention has removed is said, with its offsets.
+Rows that are there twice are not touched: the statements that take them out are printed.`,
 		Example: `  usher audit
+  usher audit --repair
   usher audit --incremental --json
   usher audit --data ./usher-data`,
 		Args: noArgs,
 		RunE: a.do(func(cmd *cobra.Command, _ []string) error {
-			report, err := a.runAudit(cmd.Context(), o)
+			if o.repair && o.incremental {
+				return usagef("--repair counts everything: leave --incremental out")
+			}
+			done, err := a.runAudit(cmd.Context(), o)
 			if err != nil {
 				return err
 			}
-			return a.printAudit(o, report)
+			return a.printAudit(o, done)
 		}),
 	}
 	f := c.Flags()
 	f.StringVar(&o.data, "data", "", "data `directory` of an embedded store (default: the configured one)")
 	f.BoolVar(&o.incremental, "incremental", false, "count only what came since the last audit")
+	f.BoolVar(&o.repair, "repair", false, "put back what is missing, while its records are retained")
 	f.BoolVar(&o.asJSON, "json", false, "print one JSON object")
 	return c
 }
@@ -78,7 +92,14 @@ type auditPlace struct {
 // embeddedAuditWait is short: without a demo on the directory nobody will catch up.
 const embeddedAuditWait = 5 * time.Second
 
-func (a *app) runAudit(ctx context.Context, o auditOptions) (audit.Report, error) {
+// audited is what an audit found, and did.
+type audited struct {
+	audit.Report                 // the last count
+	repaired     *audit.Repaired // nil without --repair
+	undouble     []string        // statements that take doubled rows out
+}
+
+func (a *app) runAudit(ctx context.Context, o auditOptions) (*audited, error) {
 	s, closeStore, err := a.openStore(ctx, o.data)
 	if err != nil {
 		return nil, err
@@ -89,7 +110,12 @@ func (a *app) runAudit(ctx context.Context, o auditOptions) (audit.Report, error
 		if err != nil {
 			return nil, err
 		}
-		return auditAt(ctx, a.cfg, auditPlace{kafka: opts, at: s.at()}, !o.incremental)
+		done, err := a.auditWith(ctx, auditPlace{kafka: opts, at: s.at()}, o)
+		if errors.Is(err, audit.ErrNoTopic) {
+			err = fmt.Errorf("%w\nIs this the right Kafka (%s) and topics.prefix? usher topics --apply "+
+				"creates the topics", err, a.brokersText())
+		}
+		return done, err
 	}
 	b, err := startBroker(ctx, o.data)
 	if err != nil {
@@ -100,19 +126,58 @@ func (a *app) runAudit(ctx context.Context, o auditOptions) (audit.Report, error
 			a.log.Warn("the embedded broker did not end cleanly", "error", err)
 		}
 	}()
-	report, err := auditAt(ctx, a.cfg, auditPlace{
+	done, err := a.auditWith(ctx, auditPlace{
 		kafka: []kgo.Opt{kgo.SeedBrokers(b.Addr())}, at: s.at(), wait: embeddedAuditWait,
-	}, !o.incremental)
-	if err != nil {
+	}, o)
+	switch {
+	case errors.Is(err, audit.ErrNoTopic):
+		return nil, fmt.Errorf("%w\nNothing was played in %s yet: usher demo --data %s --exit does",
+			err, o.data, o.data)
+	case err != nil:
 		return nil, fmt.Errorf("%w\nA demo that was cut off goes on with: usher demo --data %s --exit",
 			err, o.data)
 	}
-	return report, nil
+	return done, nil
 }
 
-// auditAt reads what is settled, counts it and writes the outcome to delivery_audit.
-func auditAt(ctx context.Context, c *config.Config, p auditPlace, whole bool) (audit.Report, error) {
-	cl, err := kgo.NewClient(append(p.kafka, kgo.MetadataMinAge(100*time.Millisecond))...)
+// auditWith counts, repairs when asked, and counts again.
+func (a *app) auditWith(ctx context.Context, p auditPlace, o auditOptions) (*audited, error) {
+	b, err := openAudit(ctx, a.cfg, p)
+	if err != nil {
+		return nil, err
+	}
+	defer b.close()
+	done := &audited{}
+	if done.Report, err = audit.Run(ctx, b.conn, b.scope, audit.Options{Whole: !o.incremental}); err != nil {
+		return nil, err
+	}
+	if o.repair && done.Missing() > 0 {
+		src := &audit.Rows{Opts: p.kafka, Topic: a.cfg.Topic(config.RowsTopic)}
+		done.repaired, err = audit.Repair(ctx, b.conn, src, b.scope, audit.RepairOptions{})
+		if err != nil {
+			return nil, err
+		}
+		if done.Report, err = audit.Run(ctx, b.conn, b.scope, audit.Options{Whole: true}); err != nil {
+			return nil, err
+		}
+	}
+	if done.Duplicated() > 0 {
+		done.undouble, err = audit.Undouble(ctx, b.conn, b.scope)
+	}
+	return done, err
+}
+
+// auditBed is a store beside what Kafka says is settled.
+type auditBed struct {
+	conn  driver.Conn
+	scope audit.Scope
+	close func()
+}
+
+// openAudit reads what is settled.
+func openAudit(ctx context.Context, c *config.Config, p auditPlace) (*auditBed, error) {
+	opts := append(append([]kgo.Opt{}, p.kafka...), kgo.MetadataMinAge(100*time.Millisecond))
+	cl, err := kgo.NewClient(opts...)
 	if err != nil {
 		return nil, usagef("cannot use the kafka settings: %w", err)
 	}
@@ -121,22 +186,37 @@ func auditAt(ctx context.Context, c *config.Config, p auditPlace, whole bool) (a
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
-	if err := pingClickHouse(ctx, conn, p.at); err != nil {
+	b := &auditBed{conn: conn, close: func() { _ = conn.Close() }}
+	if err = pingClickHouse(ctx, conn, p.at); err == nil {
+		b.scope, err = audit.Offsets(ctx, kadm.NewClient(cl), auditKafka(c, p.wait))
+	}
+	if err != nil {
+		b.close()
 		return nil, err
 	}
-	scope, err := audit.Offsets(ctx, kadm.NewClient(cl), audit.Kafka{
+	return b, nil
+}
+
+// auditKafka names the topics and groups between which an audit counts.
+func auditKafka(c *config.Config, wait time.Duration) audit.Kafka {
+	return audit.Kafka{
 		// The one source that this version routes.
 		InputTopics: []string{c.SourceTopic(&c.Sources[0])},
 		RouterGroup: c.Topics.Prefix + "usher.router",
 		RowsTopic:   c.Topic(config.RowsTopic),
 		SinkGroup:   c.Topics.Prefix + "usher.sink",
-		Wait:        p.wait,
-	})
+		Wait:        wait,
+	}
+}
+
+// auditAt reads what is settled, counts it and writes the outcome to delivery_audit.
+func auditAt(ctx context.Context, c *config.Config, p auditPlace, whole bool) (audit.Report, error) {
+	b, err := openAudit(ctx, c, p)
 	if err != nil {
 		return nil, err
 	}
-	return audit.Run(ctx, conn, scope, audit.Options{Whole: whole})
+	defer b.close()
+	return audit.Run(ctx, b.conn, b.scope, audit.Options{Whole: whole})
 }
 
 func auditLines(r audit.Report) []auditLine {
@@ -153,22 +233,62 @@ func auditLines(r audit.Report) []auditLine {
 	return out
 }
 
-func (a *app) printAudit(o auditOptions, r audit.Report) error {
-	missing, doubled := r.Missing(), r.Duplicated()
+func (a *app) printAudit(o auditOptions, done *audited) error {
+	missing, doubled := done.Missing(), done.Duplicated()
 	if o.asJSON {
-		if err := json.NewEncoder(a.out).Encode(map[string]any{
-			"missing": missing, "duplicated": doubled, "partitions": auditLines(r),
-		}); err != nil {
+		all := map[string]any{
+			"missing": missing, "duplicated": doubled, "partitions": auditLines(done.Report),
+		}
+		if r := done.repaired; r != nil {
+			all["repaired"], all["left"] = r.Rows, leftLines(r.Left)
+		}
+		if err := json.NewEncoder(a.out).Encode(all); err != nil {
 			return err
 		}
 	} else {
-		printAuditLines(a.out, auditLines(r))
+		printAuditLines(a.out, auditLines(done.Report))
+		a.printRepair(done)
 		fmt.Fprintf(a.out, "missing %d, duplicated %d\n", missing, doubled)
 	}
-	if missing != 0 || doubled != 0 {
+	switch {
+	case missing != 0 && !o.repair:
+		return notHeldf("the audit found %d missing and %d doubled; usher audit --repair puts back what "+
+			"the rows topic still holds", missing, doubled)
+	case missing != 0 || doubled != 0:
 		return notHeldf("the audit found %d missing and %d doubled", missing, doubled)
 	}
 	return nil
+}
+
+func leftLines(left []audit.Left) []string {
+	out := []string{}
+	for _, l := range left {
+		line := l.Why
+		if l.Topic != "" {
+			line = fmt.Sprintf("%s/%d offsets %d-%d: %s", l.Topic, l.Partition, l.From, l.To-1, l.Why)
+		}
+		out = append(out, line)
+	}
+	return out
+}
+
+// printRepair says what was put back, what could not be, and how doubled rows go.
+func (a *app) printRepair(done *audited) {
+	if r := done.repaired; r != nil {
+		for _, table := range slices.Sorted(maps.Keys(r.Rows)) {
+			fmt.Fprintf(a.out, "put back  %s: %d rows\n", table, r.Rows[table])
+		}
+		for _, line := range leftLines(r.Left) {
+			fmt.Fprintf(a.out, "lost      %s\n", line)
+		}
+	}
+	if len(done.undouble) > 0 {
+		fmt.Fprintln(a.out, "Rows are there more than once. These statements take them out; each merges a "+
+			"whole day:")
+		for _, s := range done.undouble {
+			fmt.Fprintf(a.out, "  %s;\n", s)
+		}
+	}
 }
 
 // printAuditLines prints what each scope counts.
@@ -178,11 +298,14 @@ func printAuditLines(w io.Writer, lines []auditLine) {
 		"missing\tdoubled\t")
 	for i := range lines {
 		l := &lines[i]
-		counts := fmt.Sprintf("%d\t%d\t%d\t-\t-", l.Stored, l.Dead, l.Gaps)
-		if l.Scope == audit.ScopeRows {
+		name, counts := l.Topic, fmt.Sprintf("%d\t%d\t%d\t-\t-", l.Stored, l.Dead, l.Gaps)
+		if l.Scope == audit.ScopeCycles {
+			name += " (conversations)"
+		}
+		if l.Scope != audit.ScopeInput {
 			counts = fmt.Sprintf("-\t-\t-\t%d\t%d", l.RowsExpected, l.RowsStored)
 		}
-		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%s\t%d\t%d\t\n", l.Topic, l.Partition, l.FromOffset,
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%s\t%d\t%d\t\n", name, l.Partition, l.FromOffset,
 			l.ToOffset, counts, l.Missing, l.Duplicated)
 	}
 	_ = t.Flush()

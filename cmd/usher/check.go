@@ -146,6 +146,7 @@ func (a *app) checkKafka(ctx context.Context, f *findings) {
 		return
 	}
 	f.ok("%s answers", a.brokersText())
+	checkKafkaVersion(ctx, f, adm)
 	follow := eventPartitionsOf(a.cfg, there)
 	for _, s := range topicSpecs(a.cfg, eventPartitions, rowPartitions) {
 		d := there[s.Name]
@@ -174,17 +175,20 @@ func (a *app) checkStore(ctx context.Context, f *findings, s *store) {
 		return
 	}
 	f.ok("%s answers, version %s", s.where, version)
+	if !strings.HasPrefix(version, testedClickHouse+".") {
+		f.note("usher was tested with ClickHouse %s; with another version run a trial on a copy first",
+			testedClickHouse)
+	}
 	a.checkClock(ctx, f, s)
-	rows, err := s.rows(ctx, `SELECT name, engine, create_table_query FROM system.tables
-		WHERE database = currentDatabase()`, nil)
+	rows, err := s.rows(ctx, storedTablesQuery, nil)
 	if err != nil {
 		f.wrong("%v", explain(err))
 		return
 	}
-	tables := map[string][2]string{}
+	tables := map[string]storedTable{}
 	for _, r := range rows {
 		if len(r) == 3 {
-			tables[fmt.Sprint(r[0])] = [2]string{fmt.Sprint(r[1]), fmt.Sprint(r[2])}
+			tables[fmt.Sprint(r[0])] = storedTable{fmt.Sprint(r[1]), fmt.Sprint(r[2])}
 		}
 	}
 	if checkTables(f, tables) {
@@ -217,7 +221,7 @@ func (a *app) checkClock(ctx context.Context, f *findings, s *store) {
 }
 
 // checkTables reports whether the schema is there at all.
-func checkTables(f *findings, tables map[string][2]string) bool {
+func checkTables(f *findings, tables map[string]storedTable) bool {
 	var missing []string
 	for _, t := range schema.Tables() {
 		if _, ok := tables[t.Name]; !ok {
@@ -232,73 +236,16 @@ func checkTables(f *findings, tables map[string][2]string) bool {
 	return len(missing) < len(schema.Tables())
 }
 
-// checkWindows: without a window ClickHouse ignores deduplication tokens without a word, and a
-// retried insert doubles its rows; that holds for the target of a materialized view too.
-func checkWindows(f *findings, tables map[string][2]string) {
-	bad := 0
-	need := func(name, why string) {
-		t, ok := tables[name]
-		if !ok || !strings.Contains(t[0], "MergeTree") {
-			return
-		}
-		setting := "non_replicated_deduplication_window"
-		if strings.HasPrefix(t[0], "Replicated") || strings.HasPrefix(t[0], "Shared") {
-			setting = "replicated_deduplication_window"
-		}
-		if have := tableSetting(t[1], setting); have < schema.DedupWindow {
-			bad++
-			f.wrong("table %s (%s): %s is %d, needs %d, or a retried insert doubles rows; mend it with "+
-				"ALTER TABLE %s MODIFY SETTING %s = %d", name, why, setting, have, schema.DedupWindow,
-				name, setting, schema.DedupWindow)
-		}
+// checkWindows looks at every table that inserts by token reach.
+func checkWindows(f *findings, tables map[string]storedTable) {
+	bad := unfitTables(tables)
+	for _, line := range bad {
+		f.wrong("%s", line)
 	}
-	for _, t := range schema.Tables() {
-		if t.Writer != schema.Direct {
-			need(t.Name, "ingest")
-		}
-	}
-	for _, t := range tables {
-		if target := viewTarget(t[1]); t[0] == "MaterializedView" && target != "" && !refreshable(t[1]) {
-			need(target, "target of a materialized view")
-		}
-	}
-	if bad == 0 {
+	if len(bad) == 0 {
 		f.ok("deduplication windows of every ingest table")
 	}
 }
-
-// tableSetting reads a number from the SETTINGS of a CREATE statement; 0 when it is not there.
-func tableSetting(create, name string) int64 {
-	_, settings, ok := strings.Cut(create, "SETTINGS ")
-	for ok {
-		// "replicated_…" is also the end of "non_replicated_…".
-		at := strings.Index(settings, name+" = ")
-		if at < 0 {
-			return 0
-		}
-		if at == 0 || settings[at-1] == ' ' {
-			var n int64
-			_, _ = fmt.Sscan(settings[at+len(name)+3:], &n)
-			return n
-		}
-		settings = settings[at+len(name):]
-	}
-	return 0
-}
-
-// viewTarget is the table that a materialized view writes to.
-func viewTarget(create string) string {
-	_, rest, ok := strings.Cut(create, " TO ")
-	if !ok {
-		return ""
-	}
-	name, _, _ := strings.Cut(rest, " ")
-	name = name[strings.LastIndex(name, ".")+1:]
-	return strings.Trim(name, "`\"(")
-}
-
-// refreshable views replace their target; tokens have no part in it.
-func refreshable(create string) bool { return strings.Contains(create, " REFRESH ") }
 
 func checkPartitions(ctx context.Context, f *findings, s *store) {
 	rows, err := s.rows(ctx, `SELECT table, uniqExact(partition), count() FROM system.parts

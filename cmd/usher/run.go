@@ -136,6 +136,10 @@ func (p *process) goSink(ctx context.Context, g *errgroup.Group) error {
 		_ = conn.Close()
 		return err
 	}
+	if err := refuseUnfit(ctx, conn); err != nil {
+		_ = conn.Close()
+		return err
+	}
 	k, err := newSink(p.Config, sinkSettings{
 		Kafka: p.kafkaOf(), Instance: p.instance, Conn: conn, Log: p.Log, Reg: p.reg,
 	})
@@ -145,9 +149,13 @@ func (p *process) goSink(ctx context.Context, g *errgroup.Group) error {
 	}
 	p.ready.add("clickhouse", storeUnready(conn))
 	p.ready.add("sink", func(_ context.Context, now time.Time) string { return k.Unready(now) })
+	minutely := newMinuteAudit(minuteAudit{cfg: p.Config, kafka: p.opts, conn: conn, log: p.Log}, p.reg)
 	g.Go(func() error {
 		defer conn.Close()
-		return k.Run(ctx)
+		both, ctx := errgroup.WithContext(ctx)
+		both.Go(func() error { return minutely.run(ctx) })
+		both.Go(func() error { return k.Run(ctx) })
+		return both.Wait()
 	})
 	return nil
 }

@@ -48,7 +48,7 @@ func TestComposeKPI(t *testing.T) {
 func TestReadingOfCreateStatements(t *testing.T) {
 	setting := func(create string, want int64) {
 		t.Helper()
-		if got := tableSetting(create, "replicated_deduplication_window"); got != want {
+		if got, _ := tableSetting(create, "replicated_deduplication_window"); got != want {
 			t.Errorf("%s: %d, want %d", create, got, want)
 		}
 	}

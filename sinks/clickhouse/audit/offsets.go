@@ -2,11 +2,13 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sort"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"usher/sinks/clickhouse/schema"
 )
@@ -20,6 +22,9 @@ type Kafka struct {
 	// Wait is how long the sink may take to store what the router has committed: 0 means 30 s.
 	Wait time.Duration
 }
+
+// ErrNoTopic says that a topic is not there, so nothing can have been processed.
+var ErrNoTopic = errors.New("the topic is not there")
 
 const (
 	defaultWait = 30 * time.Second
@@ -87,6 +92,11 @@ func committed(
 	details, err := adm.ListTopics(ctx, topics...)
 	if err == nil {
 		err = details.Error()
+	}
+	for _, topic := range topics {
+		if err != nil && errors.Is(details[topic].Err, kerr.UnknownTopicOrPartition) {
+			return nil, fmt.Errorf("cannot audit topic %s: %w", topic, ErrNoTopic)
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot describe the topics of group %s: %w", group, err)
