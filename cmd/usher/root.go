@@ -107,7 +107,8 @@ func (a *app) commands() []*cobra.Command {
 		a.configCommand())...)
 	all = append(all, in(groupBring, a.importCommand(), a.produceCommand())...)
 	all = append(all, in(groupModel, a.trainCommand(), a.evalCommand(), a.classifyCommand(),
-		a.acceptCommand(), a.calibrateCommand(), a.curveCommand())...)
+		a.acceptCommand(), a.calibrateCommand(), a.curveCommand(),
+		a.explainCommand(), a.modelCommand())...)
 	all = append(all, in(groupTrust, a.auditCommand(), a.checkCommand())...)
 	return append(all, a.engineCommand(), a.brokerCommand())
 }
