@@ -8,6 +8,9 @@ PACKAGES  ?= ./...
 FUZZTIME  ?= 20s
 BENCHTIME ?= 1s
 BENCH     ?= .
+KILLS     ?= 10
+SEED      ?= 1
+RATE      ?= 150
 RECORDS   ?= 200000
 
 FETCH_ENGINE = sinks/clickhouse/embedded/fetch-libchdb.sh
@@ -19,7 +22,7 @@ KAFKA_PACKAGES = $$(grep -rlE --include='*_test.go' 'USHER_TEST_KAFKA|kafkatest'
 GO_FOLDERS   = bench cmd dashboards features pipeline sinks
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-race test-kafka fuzz hostile bench dashboards lint fmt libchdb clean
+.PHONY: help build demo test test-race test-kafka fuzz hostile torture bench dashboards lint fmt libchdb clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +52,10 @@ fuzz: ## fuzz every decoder for FUZZTIME each (20s)
 
 hostile: ## throw RECORDS broken records (200000) at the router: the balance, panics, memory, payload in logs
 	USHER_HOSTILE_RECORDS=$(RECORDS) $(GO) test -count=1 -v -timeout 12h -run TestHostileRecords ./bench/hostile
+
+torture: libchdb ## kill router, sink, engine and a real Kafka KILLS times (10; SEED, RATE) and recount every row
+	USHER_TORTURE_KILLS=$(KILLS) USHER_TORTURE_SEED=$(SEED) USHER_TORTURE_RATE=$(RATE) \
+	  $(GO) test -count=1 -timeout 6h -v -run '^TestTorture$$' ./bench/torture
 
 bench: ## run the micro benchmarks (BENCH=pattern, BENCHTIME=1s)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem $(PACKAGES)

@@ -41,30 +41,35 @@ const key = "USHER_PRIVACY_KEY=a key of the torture test, long enough"
 // endWithin bounds every graceful end.
 const endWithin = 30 * time.Second
 
+// memberNames are the processes of usher: the first of each stage, and the one that comes and goes.
+var memberNames = []string{"route-a", "route-b", "sink-a", "sink-b"}
+
 // bed holds everything that runs.
 type bed struct {
-	cfg    Config
-	broker *broker
-	engine *process
-	store  *store // the engine, beside the proxy
-	wires  map[string]*wire
-	// members by name: route-a, route-b, sink-a, sink-b
-	members map[string]*process
+	cfg     Config
+	broker  *broker
+	engine  *process
+	store   *store // the engine, beside the proxy
+	wires   map[string]*wire
+	members map[string]*process // by name
 	adm     *kadm.Client
 	client  *kgo.Client
 
-	longestStop time.Duration // of the ends in order
+	admin       map[string]string // where each member answers /readyz
+	longestStop time.Duration     // of the ends in order
+	restart     time.Duration     // to the first decision
+	promises    []string          // that were not kept
 }
 
 // newBed starts broker, engine and proxies, and makes topics and tables.
 func newBed(ctx context.Context, cfg Config) (b *bed, err error) {
-	b = &bed{cfg: cfg, members: make(map[string]*process)}
+	b = &bed{cfg: cfg, members: make(map[string]*process), admin: make(map[string]string)}
 	defer func() {
 		if err != nil {
 			b.close()
 		}
 	}()
-	ports, err := freePorts(4)
+	ports, err := freePorts(4 + len(memberNames))
 	if err != nil {
 		return b, err
 	}
@@ -102,8 +107,8 @@ func newBed(ctx context.Context, cfg Config) (b *bed, err error) {
 	if err = b.store.await(ctx, time.Minute); err != nil {
 		return b, err
 	}
-	for _, name := range []string{"route-a", "route-b", "sink-a", "sink-b"} {
-		b.members[name] = b.member(name, hurt)
+	for i, name := range memberNames {
+		b.members[name], b.admin[name] = b.member(name, hurt), loopback(ports[4+i])
 	}
 	return b, b.prepare(hurt)
 }
@@ -125,7 +130,7 @@ func (b *bed) member(name string, l lineage) *process {
 
 // prepare writes the configurations of a lineage and makes its topics and tables.
 func (b *bed) prepare(l lineage) error {
-	for _, name := range []string{"route-a", "route-b", "sink-a", "sink-b"} {
+	for _, name := range memberNames {
 		path := filepath.Join(b.cfg.Dir, l.prefix+name+".yaml")
 		if err := os.WriteFile(path, []byte(b.config(name, l)), 0o644); err != nil {
 			return fmt.Errorf("cannot write a configuration: %w", err)
@@ -147,7 +152,7 @@ func (b *bed) config(name string, l lineage) string {
 		fmt.Sprintf("kafka: {brokers: [%q]}", b.wires["kafka"].proxy.Listen),
 		fmt.Sprintf("clickhouse: {addr: %q, database: %s, user: default, password_file: ''}",
 			b.wires["engine"].proxy.Listen, l.database),
-		"instance: " + name, "privacy: {key_file: ''}", "admin: {addr: '127.0.0.1:0'}",
+		"instance: " + name, "privacy: {key_file: ''}", fmt.Sprintf("admin: {addr: %q}", b.admin[name]),
 		fmt.Sprintf("topics: {prefix: %q, names: {%s: %s}}", l.prefix, eventsTopic, eventsTopic),
 		"restore_timeout: 90s", "",
 	}, "\n")

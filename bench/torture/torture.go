@@ -8,7 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"sort"
+	"slices"
 	"strings"
 	"time"
 )
@@ -25,12 +25,11 @@ type Config struct {
 }
 
 const (
-	rateDefault  = 150
-	warmUp       = 5 * time.Second // of traffic before the first fault
-	drainAtMost  = 180 * time.Second
-	calmAtMost   = 300 * time.Second
-	auditTries   = 5
-	stopAtMostMS = 10_000 // of a graceful end, DELIVERY: nothing in doubt
+	rateDefault = 150
+	warmUp      = 5 * time.Second // of traffic before the first fault
+	drainAtMost = 180 * time.Second
+	calmAtMost  = 300 * time.Second
+	auditTries  = 5
 )
 
 // Report is the outcome.
@@ -40,7 +39,9 @@ type Report struct {
 	Sent        int64
 	Tallies     []tally
 	LongestStop time.Duration
-	Faults      []string // processes that ended though nobody asked
+	Restart     time.Duration // to the first new decision
+	Promises    []string      // that were not kept in the scenarios
+	Faults      []string      // processes that ended though nobody asked
 	Stuck       string
 	Audit       error
 	Verdict     *Verdict
@@ -49,7 +50,7 @@ type Report struct {
 // Failed reports whether anything was lost, doubled, stuck, different or ended by itself.
 func (r *Report) Failed() bool {
 	return r.Verdict == nil || !r.Verdict.Holds() || r.Stuck != "" || r.Audit != nil ||
-		len(r.Faults) > 0
+		len(r.Faults)+len(r.Promises) > 0
 }
 
 // Run tortures usher, and returns what became of it. The error is about the test bed.
@@ -97,7 +98,14 @@ func (b *bed) torment(ctx context.Context, report *Report) error {
 		}
 	}
 	time.Sleep(warmUp)
-	hurtErr := b.hurtAll(ctx, w, rand.New(rand.NewPCG(b.cfg.Seed, 1)))
+	hurtErr := b.scenarios(ctx, w)
+	orderly := b.longestStop // later ones may meet an outage
+	if hurtErr == nil {
+		hurtErr = b.hurtAll(ctx, w, rand.New(rand.NewPCG(b.cfg.Seed, 1)))
+	}
+	if orderly > stopAtMost {
+		b.broken("end in order: it took %.1f s, at most %v are promised", orderly.Seconds(), stopAtMost)
+	}
 	stopTraffic()
 	if err := errors.Join(<-produced, b.heal()); err != nil {
 		return err
@@ -122,6 +130,7 @@ func (b *bed) torment(ctx context.Context, report *Report) error {
 		report.Faults = append(report.Faults, p.faultsSoFar()...)
 	}
 	report.Sent, report.Tallies, report.LongestStop = t.sent.Load(), w.tallies(), b.longestStop
+	report.Restart, report.Promises = b.restart, b.promises
 	return nil
 }
 
@@ -206,17 +215,19 @@ func (r *Report) Print(out io.Writer) {
 		"tables and views compared", v.Compared, v.CalmRows)
 	fmt.Fprintf(out, "%-28s %d\n%-28s %d\n%-28s %d\n", "lost", v.Lost, "duplicated", v.Duplicated,
 		"different", v.Different)
-	fmt.Fprintf(out, "%-28s %.1f s\n%-28s %.1f s\n", "longest recovery", longest.Seconds(),
-		"longest end in order", r.LongestStop.Seconds())
-	fmt.Fprintf(out, "%-28s %d\n", "processes ended by themselves", len(r.Faults))
+	fmt.Fprintf(out, "%-28s %.1f s\n%-28s %.1f s\n%-28s %.1f s\n", "longest recovery",
+		longest.Seconds(), "longest end in order", r.LongestStop.Seconds(),
+		"restart to first decision", r.Restart.Seconds())
+	fmt.Fprintf(out, "%-28s %d\n%-28s %d\n", "ended by themselves", len(r.Faults),
+		"promises not kept", len(r.Promises))
 	if r.Audit != nil {
 		fmt.Fprintf(out, "usher audit: %v\n", r.Audit)
 	}
 	if r.Stuck != "" {
 		fmt.Fprintln(out, r.Stuck)
 	}
-	sort.Strings(v.Notes)
-	for _, note := range append(append([]string{}, r.Faults...), v.Notes...) {
+	slices.Sort(v.Notes)
+	for _, note := range slices.Concat(r.Faults, r.Promises, v.Notes) {
 		fmt.Fprintln(out, note)
 	}
 }

@@ -127,6 +127,8 @@ start() {
       write_config "$dir" "$port" "$(free_port)"
     fi
     port=$(sed -n 's|^advertised.listeners=.*:||p' "$dir/server.properties")
+    # Once: a JVM more takes longer to start than the broker takes to recover.
+    [[ -s $dir/log/meta.properties ]] ||
     java -cp "$(classpath)" kafka.tools.StorageTool format --config "$dir/server.properties" \
       --cluster-id usherTestBedAAAAAAAAAA --standalone --ignore-formatted >"$dir/format.log" 2>&1 ||
       { cat "$dir/format.log" >&2; fail "cannot format the storage of $dir"; }
