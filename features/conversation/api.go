@@ -20,6 +20,8 @@ type Config struct {
 	// Calendars are the tenants', "default" for all others; without one a tenant works around the
 	// clock. Which of them was in force is kept with each event, so facts do not change with them.
 	Calendars map[string]*calendar.Calendar
+	// Policies promise times; the first that fits applies.
+	Policies []Policy
 	// Zone finds the zone of a calendar that is in the state and no longer configured; nil:
 	// time.LoadLocation.
 	Zone func(name string) (*time.Location, error)
@@ -33,6 +35,7 @@ type Input struct {
 	CustomerKey    []byte       // pseudonym, or nil
 	Offset         int64        // source offset, ≥ 0: identity of cycles and waits
 	NowMS          int64        // the worker's clock, frozen by the transaction (received_at)
+	Backfill       bool         // imported: the conversation's own events tell the time
 }
 
 // Flags say what was known on arrival.
@@ -80,6 +83,7 @@ type Arrival struct {
 type Decided struct {
 	Label, Variant string
 	Queue          string // route.queue
-	Escalate       bool   // a rule forces an escalation
-	Executed       bool   // acted alone: Queue becomes the conversation's queue
+	Priority       string
+	Escalate       bool // a rule forces an escalation
+	Executed       bool // acted alone: Queue becomes the conversation's queue
 }

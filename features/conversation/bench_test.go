@@ -17,8 +17,8 @@ func TestSizes(t *testing.T) {
 		got, want uintptr
 	}{
 		{"entry", unsafe.Sizeof(entry{}), 32},
-		{"slot", unsafe.Sizeof(slot{}), 72},
-		{"state", unsafe.Sizeof(state{}), 784},
+		{"slot", unsafe.Sizeof(slot{}), 88},
+		{"state", unsafe.Sizeof(state{}), 1208},
 		{"tuple", unsafe.Sizeof(tuple{}), 24},
 	} {
 		if x.got != x.want {

@@ -10,7 +10,7 @@ import (
 )
 
 // changelogVersion is the first byte of every value; another one is refused.
-const changelogVersion = 2
+const changelogVersion = 3
 
 // ErrChangelog says that a changelog value cannot be this codec's: rebuild the changelog from the
 // input, or run the version that wrote it.
@@ -22,9 +22,10 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 const checksumBytes = 4
 
 // Changelog calls emit once for every conversation touched since BeginTransaction, in the order in
-// which they were first touched; before them once for every calendar that is new to the changelog. value is valid during the call; nil means a tombstone.
+// which they were first touched; before them once for every calendar, and the policies, that are new to the changelog. value is valid during the call; nil means a tombstone.
 func (t *Table) Changelog(emit func(key Key, value []byte)) {
 	t.emitCalendars(emit)
+	t.emitPolicies(emit)
 	for _, id := range t.touched {
 		s := t.slots.at(id)
 		emit(s.key, t.encode(s))
@@ -53,6 +54,9 @@ func (t *Table) Restore(key Key, value []byte) error {
 	if isCalendarKey(key) {
 		return t.restoreCalendar(value)
 	}
+	if isPoliciesKey(key) {
+		return t.restorePolicies(value)
+	}
 	id := t.find(&key)
 	if len(value) == 0 {
 		if id != 0 {
@@ -75,6 +79,7 @@ func (t *Table) Restore(key Key, value []byte) error {
 		old.conv = t.convs.add(conv)
 	}
 	old.tenant, old.revision, old.hour = s.tenant, s.revision, s.hour
+	old.fired, old.backfill, old.timer = s.fired, s.backfill, 0
 	old.owner, old.ownerSum = s.owner, 0
 	if s.owner != 0 {
 		old.ownerSum = t.dims.sum(t.words.raw(s.owner))

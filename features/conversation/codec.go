@@ -6,9 +6,10 @@ import "usher/pipeline/event"
 const (
 	dimsWords     = 1<<6 - 1
 	targetWords   = 1<<toAgent | 1<<toTeam | 1<<toQueue | 1<<moveReason | 1<<fromQueue
-	actorWords    = 1<<actorID | 1<<actorTeam | 1<<actorCalendar
-	decisionWords = 1<<decisionLabel | 1<<decisionVariant | 1<<decisionQueue
-	ratingWords   = 0
+	actorWords    = 1<<actorID | 1<<actorTeam | 1<<actorCalendar | 1<<actorPolicies
+	decisionWords = 1<<decisionLabel | 1<<decisionVariant | 1<<decisionQueue |
+		1<<decisionPrio
+	ratingWords = 0
 )
 
 // conversation walks the slot and its window, which lies in w.
@@ -16,7 +17,8 @@ func (c *coder) conversation(s *slot, w *window, conv []byte) []byte {
 	c.words(&s.tenant, &s.owner)
 	id := c.bytes(conv)
 	c.u32s(&s.revision, &s.hour)
-	c.bools(&w.byTime)
+	c.int(&s.fired)
+	c.bools(&w.byTime, &s.backfill)
 	n := uint8(w.n)
 	c.small(&n)
 	if n > windowLen {
@@ -79,6 +81,25 @@ func (c *coder) state(s *state) {
 	c.small(&s.role)
 	c.bools(&s.pending, &s.byTransfer, &s.answered, &s.humanSpoke, &s.botFailed)
 	c.escalation(&s.esc)
+	c.int(&s.lastAt)
+	c.word(&s.priority)
+	for _, p := range s.all() {
+		c.promise(p)
+	}
+}
+
+func (c *coder) promise(p *promise) {
+	c.bools(&p.on, &p.runs, &p.warned, &p.broken, &p.business)
+	if !p.on {
+		return
+	}
+	c.ints(&p.due, &p.soon, &p.soonDue, &p.from, &p.begun, &p.target, &p.offset)
+	c.tupleFields(&p.dims, dimsWords)
+	c.words(&p.label, &p.variant, &p.policy, &p.cal, &p.atSoon.team, &p.atSoon.queue,
+		&p.atSoon.agent, &p.atDue.team, &p.atDue.queue, &p.atDue.agent)
+	c.u32(&p.turn)
+	c.small((*uint8)(&p.metric))
+	c.bad = c.bad || p.metric >= metrics
 }
 
 func (c *coder) cycle(s *cycle) {

@@ -18,13 +18,22 @@
 //
 // Everything lies in chunked slabs of structs without pointers. Bytes, held by a test:
 //
-//	slot      72   key, numbers, customer; one per conversation, and 11 to 16 of the index
+//	slot      88   key, numbers, customer; one per conversation, and 11 to 16 of the index
 //	entry     32   × 4, 8 or 16, the smallest that fits; with seq 8 more each
-//	state    784   the base, from the 17th event on
+//	state   1208   the base, from the 17th event on
 //	tuple     24   dimensions, actors, targets, decisions: once per distinct value
 //
 // On average 310 bytes a conversation on the Thunderbird set (3.2 events each, all with seq), about
 // 750 on the generator's mix (13.3 events each).
+//
+// # Promises (SLA)
+//
+// A policy's promise is part of the state: it begins with a wait or a cycle, stops with a pause, and
+// is broken by whatever comes after it was due (promise). What is past is judged by the latest event
+// of the conversation, or by the latest due time that the partition's watermark has passed
+// (slot.fired), so timers are nothing but a heap made from the state (timers): a restart makes it
+// anew. Which policies and which calendar were in force lies with each event; their texts lie in the
+// changelog, so what was written stays what it was after others are configured.
 //
 // # Readings of the contract
 //
@@ -50,5 +59,11 @@
 //     before, else the actor's, else the lowest. Ranks are frozen on arrival.
 //   - The latest session_end judges; abandoned is since the first that nothing has followed.
 //   - status open is an event "not named" in the order of one instant; status closed is a close.
+//   - A promise takes the first policy that fits when it begins, the decision on that message
+//     included; it keeps policy, target and clock. first_reply is the cycle's first wait by the stamp
+//     that any reply ends, next_reply each later one.
+//   - In time is not later than due. What a close ends unanswered is cancelled; requester_wait and
+//     time_to_close are met by a close, cancelled by a void or merge.
+//   - Of an imported conversation the watermark counts a minute after the latest arrival.
 //   - active_handle_time follows four agents of a cycle at once.
 package conversation

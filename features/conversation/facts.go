@@ -90,6 +90,28 @@ type Escalation struct {
 	Sign                                    int8
 }
 
+// SLAEvent is one row of sla_events. Its identity is SinceOffset, the offset of the event that began
+// the promise, with Metric and Status; of the terminal ones exactly one stands.
+type SLAEvent struct {
+	Dims                  // when it was due (soon) or ended
+	SrcOffset       int64 // −1: a timer
+	SinceOffset     int64
+	Cycle           uint32
+	CycleOffset     int64
+	Turn            uint32 // of the wait, 0 for what concerns the whole cycle
+	BegunAtMS       int64
+	Policy          string
+	Metric          Metric
+	Status          SLAStatus
+	TargetMS        int64
+	DueAtMS         int64 // moved by pauses
+	AtMS            int64 // due_soon, breached: when it was; met, cancelled: the end
+	Business        bool  // the policy's clock
+	CalendarVersion string
+	Revision        uint32
+	Sign            int8
+}
+
 // Void takes a cycle out of every KPI: one row of voids, at most one a cycle.
 type Void struct {
 	Dims
@@ -108,7 +130,7 @@ type Correction struct {
 	SrcOffset   int64
 	Cycle       uint32
 	CycleOffset int64
-	KPI         string     // first_reply_any, next_reply, the same …_human, escalation, void
+	KPI         string     // first_reply_any, next_reply, the same …_human, escalation, void, sla
 	Cause       event.Type // of the event that corrected it
 	AtMS        int64      // its time
 	Revision    uint32
@@ -209,5 +231,6 @@ type Facts struct {
 	Escalations []Escalation
 	Voids       []Void
 	Corrections []Correction
+	SLA         []SLAEvent
 	Cycles      []Cycle // one per changed cycle, newest; gone rows too
 }

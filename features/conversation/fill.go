@@ -45,7 +45,7 @@ func (t *Table) fill(in *Input, k kind, e *entry) {
 		dimChannel: ev.Channel, dimLang: ev.Lang, dimRegion: ev.Region,
 		dimInbox: ev.Inbox, dimSource: ev.Source, dimCustomer: customer,
 	}))
-	actor := tuple{actorCalendar: t.calendarNow(t.cur.tenant)}
+	actor := tuple{actorCalendar: t.calendarNow(t.cur.tenant), actorPolicies: t.policiesNow}
 	if ev.Actor.Kind != event.ActorCustomer {
 		actor[actorID] = t.memo.word(w, memoActor, ev.Actor.ID)
 		actor[actorTeam] = t.memo.word(w, memoTeam, ev.Actor.Team)

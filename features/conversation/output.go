@@ -12,10 +12,12 @@ const (
 	kpiNextHuman
 	kpiEscalation
 	kpiVoid
+	kpiSLA
 )
 
 var kpiNames = [...]string{
 	"first_reply_any", "next_reply", "first_reply_human", "next_reply_human", "escalation", "void",
+	"sla",
 }
 
 // correct notes every final fact that this arrival withdrew; n.. are where its rows begin.
@@ -50,6 +52,30 @@ func nextIf(k kpi, f *turn) kpi {
 	return k + 1
 }
 
+// correctSLA notes every terminal SLA event that this arrival withdrew.
+func (t *Table) correctSLA(ns int) {
+	for _, x := range t.rows.slas[ns:] {
+		if f := &x.fact; x.sign < 0 && f.status != SLADueSoon {
+			t.note(x.meta, f.slotDims(), f.cycleOffset, f.ordinal, kpiSLA)
+		}
+	}
+}
+
+func (f *promised) slotDims() slotDims {
+	return slotDims{f.dims, f.team, f.queue, f.agent, f.label, f.variant}
+}
+
+func (t *Table) slaFact(x *signed[promised]) SLAEvent {
+	f := &x.fact
+	return SLAEvent{
+		Dims: t.dimsOf(x.slot, f.slotDims()), SrcOffset: x.meta.offset, SinceOffset: f.offset,
+		Cycle: f.ordinal, CycleOffset: f.cycleOffset, Turn: f.turn, BegunAtMS: f.begun,
+		Policy: t.words.str(f.policy), Metric: f.metric, Status: f.status, TargetMS: f.target,
+		DueAtMS: f.due, AtMS: f.at, Business: f.business, CalendarVersion: t.words.str(f.cal),
+		Revision: x.revision, Sign: x.sign,
+	}
+}
+
 func (t *Table) note(m meta, d slotDims, cycleOffset int64, ordinal uint32, k kpi) {
 	t.rows.corrections = append(t.rows.corrections, correction{
 		meta: m, slotDims: d, cycleOffset: cycleOffset, ordinal: ordinal, kpi: k,
@@ -75,7 +101,7 @@ func (t *Table) Facts() *Facts {
 	r, f := &t.rows, &t.facts
 	f.Turns, f.TurnsHuman = f.Turns[:0], f.TurnsHuman[:0]
 	f.Escalations, f.Voids = f.Escalations[:0], f.Voids[:0]
-	f.Corrections, f.Cycles = f.Corrections[:0], f.Cycles[:0]
+	f.Corrections, f.Cycles, f.SLA = f.Corrections[:0], f.Cycles[:0], f.SLA[:0]
 	for i := range r.turns {
 		f.Turns = append(f.Turns, t.turnFact(&r.turns[i]))
 	}
@@ -90,6 +116,9 @@ func (t *Table) Facts() *Facts {
 	}
 	for i := range r.corrections {
 		f.Corrections = append(f.Corrections, t.correctionFact(&r.corrections[i]))
+	}
+	for i := range r.slas {
+		f.SLA = append(f.SLA, t.slaFact(&r.slas[i]))
 	}
 	for i := range r.cycles {
 		f.Cycles = append(f.Cycles, Cycle{})
@@ -237,10 +266,12 @@ func (t *Table) cycleJudgement(c *cycle, f *Cycle) {
 
 // BeginTransaction forgets facts and the list of touched conversations: call it after a commit.
 func (t *Table) BeginTransaction() {
+	emitted := len(t.touched) > 0
 	for _, id := range t.touched {
 		t.slots.at(id).touched = 0
 	}
 	t.touched = t.touched[:0]
 	t.cals.fresh = t.cals.fresh[:0]
+	t.policiesFresh = t.policiesFresh && !emitted
 	t.rows.reset()
 }

@@ -125,13 +125,15 @@ type play struct {
 	changelog map[Key][]byte
 	ledgers   map[string]*ledger
 	offset    int64
+	sla       map[SLAEvent]int
+	watermark int64
 	late      int
 	dups      int
 }
 
 func newPlay(t *testing.T, r *rand.Rand, cfg Config) *play {
 	return &play{t: t, r: r, cfg: cfg, table: NewTable(cfg), changelog: map[Key][]byte{},
-		ledgers: map[string]*ledger{}}
+		ledgers: map[string]*ledger{}, sla: map[SLAEvent]int{}}
 }
 
 func (p *play) feed(c *randomConversation, e *refEvent) {
@@ -145,7 +147,7 @@ func (p *play) feed(c *randomConversation, e *refEvent) {
 	d := decisionOn(e.ev.ID)
 	if e.offset >= 0 {
 		e.offset, e.forced = p.offset, d.Escalate
-		e.cal = p.calendar()
+		e.cal, e.policies = p.calendar(), p.cfg.Policies
 		if out.Decide {
 			e.dec = d
 		}
@@ -167,6 +169,7 @@ func (p *play) feed(c *randomConversation, e *refEvent) {
 
 // commit ends a transaction; restart throws the table away and restores it from the changelog.
 func (p *play) commit(restart bool) {
+	p.fire()
 	f := p.table.Facts()
 	split := map[string]*Facts{}
 	of := func(id string) *Facts {
@@ -198,7 +201,7 @@ func (p *play) commit(restart bool) {
 	}
 	p.table.Changelog(func(k Key, v []byte) {
 		p.changelog[k] = bytes.Clone(v)
-		if !isCalendarKey(k) {
+		if !isCalendarKey(k) && !isPoliciesKey(k) {
 			checkRoundTrip(p.t, p.table, k, p.changelog[k])
 		}
 	})
@@ -207,6 +210,9 @@ func (p *play) commit(restart bool) {
 		return
 	}
 	p.cfg.Calendars = testCalendars(p.t, p.r) // reloaded with others
+	if p.cfg.Policies != nil {
+		p.cfg.Policies = testPolicies(p.r)
+	}
 	p.table = NewTable(p.cfg)
 	for k, v := range p.changelog {
 		if err := p.table.Restore(k, v); err != nil {

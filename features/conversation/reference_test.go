@@ -13,13 +13,14 @@ import (
 // with the fold but the exported row types and the hash that breaks ties.
 
 type refEvent struct {
-	ev     event.Event
-	at     int64 // clamped to the clock
-	offset int64
-	cust   string
-	dec    *Decided           // on a customer message, nil: none
-	forced bool               // a rule forced an escalation
-	cal    *calendar.Calendar // in force when it arrived
+	ev       event.Event
+	at       int64 // clamped to the clock
+	offset   int64
+	cust     string
+	dec      *Decided           // on a customer message, nil: none
+	forced   bool               // a rule forced an escalation
+	cal      *calendar.Calendar // in force when it arrived
+	policies []Policy           // the same
 }
 
 type refFacts struct {

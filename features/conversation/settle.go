@@ -41,6 +41,7 @@ func (t *Table) decide(d *Decided) {
 		decisionLabel:   w.numberString(d.Label),
 		decisionVariant: w.numberString(d.Variant),
 		decisionQueue:   w.numberString(d.Queue),
+		decisionPrio:    w.numberString(d.Priority),
 	})
 	if d.Executed {
 		e.head |= flagExecuted
@@ -94,10 +95,8 @@ func (t *Table) commit() {
 		s.tenant, s.conv = c.tenant, t.convs.add(c.conv)
 	}
 	s := t.slots.at(c.slot)
-	if s.touched == 0 {
-		t.touched = append(t.touched, c.slot)
-		s.touched = uint32(len(t.touched))
-	}
+	t.touch(c.slot)
+	s.backfill = c.backfill
 	s.owner, s.ownerSum = c.owner, c.ownerSum
 	s.hour = uint32(max(0, c.nowMS) / hourMS)
 	m := meta{slot: c.slot, revision: s.revision + 1, offset: c.entry.offset()}
@@ -106,6 +105,15 @@ func (t *Table) commit() {
 	}
 	if c.how != amended { // which has changed the base in its place
 		t.keep(s)
+	}
+	t.schedule(c.slot, &c.now, c.nowMS)
+}
+
+func (t *Table) touch(id uint32) {
+	s := t.slots.at(id)
+	if s.touched == 0 {
+		t.touched = append(t.touched, id)
+		s.touched = uint32(len(t.touched))
 	}
 }
 
@@ -165,6 +173,7 @@ type rows struct {
 	turns, human []signed[turn]
 	escs         []signed[escalation]
 	voids        []signed[void]
+	slas         []signed[promised]
 	corrections  []correction
 	cycles       []cycleRow
 	cycleAt      map[int64]int32 // opener's offset → place in cycles
@@ -172,6 +181,7 @@ type rows struct {
 
 func (r *rows) reset() {
 	r.turns, r.human, r.escs = r.turns[:0], r.human[:0], r.escs[:0]
+	r.slas = r.slas[:0]
 	r.voids, r.corrections, r.cycles = r.voids[:0], r.corrections[:0], r.cycles[:0]
 	clear(r.cycleAt)
 }
@@ -180,14 +190,16 @@ func (r *rows) reset() {
 // has become so. It reports whether there was any.
 func (t *Table) difference(m *meta) bool {
 	b, a, r := &t.before, &t.after, &t.rows
-	nt, nh, ne, nv := len(r.turns), len(r.human), len(r.escs), len(r.voids)
+	nt, nh, ne, nv, ns := len(r.turns), len(r.human), len(r.escs), len(r.voids), len(r.slas)
 	r.turns = diff(r.turns, b.turns, a.turns, m)
 	r.human = diff(r.human, b.human, a.human, m)
 	r.escs = diff(r.escs, b.escs, a.escs, m)
 	r.voids = diff(r.voids, b.voids, a.voids, m)
-	changed := len(r.turns)+len(r.human)+len(r.escs)+len(r.voids) > nt+nh+ne+nv
+	r.slas = diff(r.slas, b.slas, a.slas, m)
+	changed := len(r.turns)+len(r.human)+len(r.escs)+len(r.voids)+len(r.slas) > nt+nh+ne+nv+ns
 	if t.cur.how != inOrder && changed {
 		t.correct(nt, nh, ne, nv)
+		t.correctSLA(ns)
 	}
 	for i := range a.cycles {
 		if j := cycleIn(b.cycles, a.cycles[i].offset); j < 0 || b.cycles[j] != a.cycles[i] {

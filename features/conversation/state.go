@@ -77,7 +77,11 @@ type state struct {
 	heldAt  int64 // since when an agent is assigned with status open, 0 = not
 	actions [activeAgents]action
 
+	toReply, toWait, toBeClosed promise
+	lastAt                      int64 // latest instant of the cycle's events
+
 	turnsAny, turnsHuman uint32
+	priority             uint32 // word: of the last decided customer message of the cycle
 	judge                uint32 // word: actor of the session_end that judged
 	intent               uint32 // word: of the latest bot message that named one
 	unanswered           uint32 // customer messages since the last reply
@@ -158,10 +162,12 @@ const (
 	actorTeam
 	actorRank     // rank+1 of actor.role
 	actorCalendar // version of the tenant's calendar when the event arrived, for every actor
+	actorPolicies // version of the SLA policies then, for every actor
 
 	decisionLabel   = 0
 	decisionVariant = 1
 	decisionQueue   = 2
+	decisionPrio    = 3
 )
 
 // The places of a rating: score and scale as float64 bits, high and low half.

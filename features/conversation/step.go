@@ -13,12 +13,13 @@ type found struct {
 	turns, human []turn
 	escs         []escalation
 	voids        []void
+	slas         []promised
 	cycles       []cycle
 }
 
 func (f *found) reset() {
 	f.turns, f.human, f.escs = f.turns[:0], f.human[:0], f.escs[:0]
-	f.voids, f.cycles = f.voids[:0], f.cycles[:0]
+	f.voids, f.cycles, f.slas = f.voids[:0], f.cycles[:0], f.slas[:0]
 }
 
 // machine is the one place where an event changes a conversation; base, window and difference all
@@ -26,9 +27,14 @@ func (f *found) reset() {
 type machine struct {
 	tuples     *tuples
 	cals       map[uint32]*calendar.Calendar // by version; 0 is missing: around the clock
+	policies   map[uint32]*policySet         // by version
+	tenant     uint32                        // the conversation's slot.tenant
+	fired      int64                         // slot.fired
 	mergeWord  uint32
 	spamWord   uint32
 	policyWord uint32
+	normal     uint32 // the priority of what no rule has given another
+	defaultQ   uint32
 	idleCapMS  int64
 	owner      uint32 // the conversation's slot.owner
 	skewed     bool   // the latest step ended a wait that began after it
@@ -43,6 +49,7 @@ func (m *machine) step(s *state, e *entry, out *found) {
 	if !belongs(s, e) {
 		return
 	}
+	s.lastAt = max(s.lastAt, e.time())
 	m.note(s, e)
 	m.act(s, e, out)
 	if e.kind() == kindCustomer {
@@ -220,6 +227,7 @@ func (m *machine) decided(s *state, e *entry, out *found) {
 	if e.arg != 0 {
 		d := m.tuples.get(e.arg)
 		s.label, s.variant = d[decisionLabel], d[decisionVariant]
+		s.priority = d[decisionPrio]
 		if e.has(flagExecuted) && d[decisionQueue] != 0 {
 			s.queue = d[decisionQueue]
 		}
@@ -233,6 +241,7 @@ func (m *machine) forced(s *state, e *entry, out *found) {
 	if e.has(flagForced) && s.open && belongs(s, e) && is != kindEscalate && is != kindTransfer {
 		m.handoff(s, e, ByRule, tuple{}, out)
 	}
+	m.promises(s, e)
 }
 
 func (m *machine) bot(s *state, e *entry, out *found) {
@@ -337,7 +346,7 @@ func (m *machine) close(s *state, e *entry, out *found) {
 			s.resolution = event.ResolutionAssumed
 		}
 	}
-	m.finish(s, e, out)
+	m.finish(s, e, SLAMet, out)
 	if s.resolution == event.ResolutionSpam {
 		m.voidCycle(s, e, m.spamWord, out)
 	}
@@ -346,7 +355,7 @@ func (m *machine) close(s *state, e *entry, out *found) {
 // leave takes the latest cycle out of every KPI (void, merge) and ends it when it is open.
 func (m *machine) leave(s *state, e *entry, reason uint32, out *found) {
 	if s.open {
-		m.finish(s, e, out)
+		m.finish(s, e, SLACancelled, out)
 	}
 	m.voidCycle(s, e, reason, out)
 }
@@ -369,13 +378,16 @@ func (m *machine) voidCycle(s *state, e *entry, reason uint32, out *found) {
 	})
 }
 
-// finish ends the open cycle: by close, merge or void.
-func (m *machine) finish(s *state, e *entry, out *found) {
+// finish ends the open cycle: by close, merge or void. Promises about the whole cycle get status if
+// they were in time.
+func (m *machine) finish(s *state, e *entry, status SLAStatus, out *found) {
 	t := e.time()
 	judge(s, s.waitSince != 0)
 	s.judged, s.judgedAt = true, t
 	m.endAny(s, e, EndedByClose, out)
 	m.endHuman(s, e, EndedByClose, out)
+	m.keepPromise(s, &s.toWait, e, status, out)
+	m.keepPromise(s, &s.toBeClosed, e, status, out)
 	m.setStatus(s, event.StatusClosed, t)
 	s.open, s.closedAt, s.closer = false, t, m.actorOf(e)
 	s.toClose = s.messages()

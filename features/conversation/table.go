@@ -25,6 +25,7 @@ const hourMS = 3600 * 1000
 type Table struct {
 	cfg     Config
 	cals    calendars
+	timers  timers
 	words   words
 	tuples  tuples
 	machine machine
@@ -36,6 +37,9 @@ type Table struct {
 	roles   map[uint32][]string // by tenant's word; nil entry = the default's
 	memo    memo
 	dims    dimsCache
+
+	policiesNow   uint32 // version in force
+	policiesFresh bool   // the changelog does not hold it yet
 
 	touched []uint32 // slots changed since BeginTransaction
 	rows    rows
@@ -67,7 +71,9 @@ func NewTable(cfg Config) *Table {
 		mergeWord:  t.words.numberString("merge"),
 		spamWord:   t.words.numberString("spam"),
 		policyWord: t.words.numberString("policy"),
+		policies:   map[uint32]*policySet{},
 	}
+	t.usePolicies()
 	if cfg.InitialConversations > 0 {
 		t.index.reserve(cfg.InitialConversations)
 	}
@@ -131,20 +137,21 @@ const (
 
 // arrival is what Arrive hands to Settle.
 type arrival struct {
-	active  bool
-	how     how
-	slot    uint32 // 0 = to be made
-	key     Key
-	kind    kind
-	decide  bool
-	cause   event.Type
-	entry   entry
-	seq     int64
-	at      int
-	flipped bool
-	nowMS   int64
-	tenant  uint32
-	conv    []byte
+	active   bool
+	how      how
+	slot     uint32 // 0 = to be made
+	key      Key
+	kind     kind
+	decide   bool
+	cause    event.Type
+	entry    entry
+	seq      int64
+	at       int
+	backfill bool
+	flipped  bool
+	nowMS    int64
+	tenant   uint32
+	conv     []byte
 
 	owner    uint32
 	ownerSum uint64
@@ -213,7 +220,11 @@ func (t *Table) load(in *Input, k kind, sub uint8, inWindow bool) {
 	if inWindow {
 		t.fill(in, k, &c.entry)
 	}
-	t.machine.owner = c.owner
+	t.machine.owner, t.machine.tenant, t.machine.fired = c.owner, c.tenant, 0
+	if c.slot != 0 {
+		t.machine.fired = t.slots.at(c.slot).fired
+	}
+	c.backfill = in.Backfill
 	flags := c.entry.head | uint64(sub)<<flagSubShift | uint64(in.Event.Actor.Kind)&flagActorMask
 	if in.Event.HasSeq {
 		flags |= flagSeq

@@ -7,6 +7,9 @@ func (m *machine) startAny(s *state, e *entry, held bool) {
 	if s.waitSince == 0 {
 		s.turnsAny++
 		s.waitSince = e.time()
+		if s.pauseAt == 0 {
+			m.resume(&s.toWait, e.time())
+		}
 		s.any = wait{offset: e.offset(), turn: s.turnsAny, cal: m.calendarOf(e)}
 	}
 	s.any.held = s.any.held || held
@@ -66,6 +69,12 @@ func (m *machine) endAny(s *state, e *entry, by EndedBy, out *found) {
 		t.wait, t.paused, t.business, t.businessPaused = time, paused, business, businessPaused
 		out.turns = append(out.turns, t)
 	}
+	status := SLAMet
+	if by == EndedByClose {
+		status = SLACancelled
+	}
+	m.keepPromise(s, &s.toReply, e, status, out)
+	m.halt(&s.toWait, e.time())
 	s.endedWaits++
 	s.requesterWait += time - paused
 	s.requesterBusiness += business - businessPaused
@@ -99,6 +108,7 @@ func (m *machine) setStatus(s *state, to event.StatusTo, t int64) {
 	switch {
 	case pauses && s.pauseAt == 0:
 		s.pauseAt = t
+		m.pausePromises(s, true, t)
 	case !pauses && s.pauseAt != 0:
 		if s.waitSince != 0 {
 			m.addPause(s, &s.any, s.waitSince, t)
@@ -107,6 +117,7 @@ func (m *machine) setStatus(s *state, to event.StatusTo, t int64) {
 			m.addPause(s, &s.human, s.humanSince, t)
 		}
 		s.pauseAt = 0
+		m.pausePromises(s, false, t)
 	}
 	s.status = to
 	handle(s, t)
@@ -139,6 +150,7 @@ func (m *machine) provisional(s *state, out *found) {
 	if s.humanSince != 0 && s.human.judged {
 		out.human = append(out.human, m.judgedTurn(s, &s.human, s.humanSince))
 	}
+	m.running(s, out)
 	settleCycle(s, out)
 }
 

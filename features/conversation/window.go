@@ -79,11 +79,13 @@ type slot struct {
 	seqs     uint32 // the same, 0 = no entry carries a seq
 	base     uint32 // in the slab of bases, 0 = nothing has left the window
 	touched  uint32 // 1 + place in the table's list of the transaction, 0 = clean
+	timer    int64  // when the earliest promise is due, 0 = none; see timers
+	fired    int64  // latest due time that the watermark has passed
 	hour     uint32 // of the latest arrival, since 1970: what state.keep will look at
 	class    uint8
 	n        uint8
 	byTime   bool
-	_        bool
+	backfill bool // what arrived last was imported
 }
 
 // classes are the sizes of a slot's window.
