@@ -60,7 +60,8 @@ class Event:
         actor = raw.get("actor") or {}
         self.by, self.actor, self.role = actor.get("kind", ""), actor.get("id", ""), actor.get("role", "")
         self.channel, self.inbox = raw.get("channel") or "", raw.get("inbox") or ""
-        self.customer = raw.get("customer_id") or ""
+        # A customer's own actor id tells who it is as customer_id does.
+        self.customer = raw.get("customer_id") or (self.actor if self.by == "customer" else "")
         self.disclosed = bool(raw.get("ai_disclosed"))
         name = {"resolve": "close", "bot_answer": "message"}.get(raw["type"], raw["type"])
         self.body = raw.get(name) or {}
