@@ -19,7 +19,7 @@ func data(b *testing.B, name string) []corpus.Row {
 	if root == "" {
 		root = filepath.Join("..", "..", "..", "shared")
 	}
-	rows, err := corpus.ReadFiles([]string{filepath.Join(root, "data", name)})
+	rows, err := readRows(filepath.Join(root, "data", name))
 	if err != nil {
 		b.Skip("no public data beside the repository; set USHER_SHARED")
 	}
@@ -30,7 +30,7 @@ func data(b *testing.B, name string) []corpus.Row {
 func quick(b *testing.B, rows []corpus.Row) *classifier.Model {
 	b.Helper()
 	cfg := train.Default("bench")
-	cfg.Epochs, cfg.Holdout, cfg.Calibrate = 1, 0, 0.05
+	cfg.Epochs, cfg.Members, cfg.Refit, cfg.Rank, cfg.Holdout = 1, 1, false, train.FullRank, 0
 	res, err := train.Run(cfg, rows)
 	if err != nil {
 		b.Fatal(err)

@@ -1,7 +1,11 @@
 package main
 
 import (
+	"bytes"
+	"compress/gzip"
 	"fmt"
+	"io"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -84,7 +88,7 @@ func (s *source) load(dir string) (*set, error) {
 }
 
 func (s *source) read(dir, file string) ([]corpus.Row, error) {
-	rows, err := corpus.ReadFiles([]string{filepath.Join(dir, file)})
+	rows, err := readRows(filepath.Join(dir, file))
 	if err != nil {
 		return nil, err
 	}
@@ -142,4 +146,28 @@ func cut(rows []corpus.Row, share float64) (train, test []corpus.Row) {
 		}
 	}
 	return train, test
+}
+
+// readRows reads a packed file but for lines without a text, of which xsid has one.
+func readRows(path string) ([]corpus.Row, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // opened for reading only
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		return nil, fmt.Errorf("cannot unpack %s: %w", path, err)
+	}
+	all, err := io.ReadAll(z)
+	if err != nil {
+		return nil, fmt.Errorf("cannot unpack %s: %w", path, err)
+	}
+	var kept bytes.Buffer
+	for line := range bytes.Lines(all) {
+		if line[0] != '\t' {
+			kept.Write(line)
+		}
+	}
+	return corpus.Read(nil, &kept, path)
 }

@@ -239,7 +239,6 @@ func TestErrors(t *testing.T) {
 			t.Errorf("got %v, want %q", err, want)
 		}
 	}
-	same := func(*Config) {}
 	rows := made(50)
 	f("the model needs a name", rows, func(c *Config) { c.Name = "" })
 	f("0 epochs", rows, func(c *Config) { c.Epochs = 0 })
