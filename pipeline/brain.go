@@ -41,7 +41,7 @@ func (s *Brains) Set(b *Brain) error {
 			return fmt.Errorf("cannot use model %s: it has no cut-offs", b.Model.Name())
 		}
 		for tenant, unproven := range b.Unproven {
-			if labels := b.cutoffs(tenant).Labels(); len(unproven) != len(labels) {
+			if labels := b.CutoffsOf(tenant).Labels(); len(unproven) != len(labels) {
 				return fmt.Errorf("cannot use model %s: tenant %s has proofs for %d labels of %d",
 					b.Model.Name(), tenant, len(unproven), len(labels))
 			}
@@ -63,15 +63,16 @@ func (s *Brains) Set(b *Brain) error {
 // Now is the Brain in force. Do not change it.
 func (s *Brains) Now() *Brain { return s.now.Load() }
 
-func (b *Brain) cutoffs(tenant string) *route.Cutoffs {
+// CutoffsOf are the cut-offs of a tenant; nil without a model.
+func (b *Brain) CutoffsOf(tenant string) *route.Cutoffs {
 	if c, ok := b.Cutoffs[tenant]; ok {
 		return c
 	}
 	return b.Cutoffs[""]
 }
 
-// info is how decisions name the model.
-func (b *Brain) info() route.ModelInfo {
+// Info is how decisions name the model.
+func (b *Brain) Info() route.ModelInfo {
 	if b.Model == nil {
 		return route.ModelInfo{}
 	}
@@ -101,5 +102,5 @@ func (l *Line) look() {
 		}
 		l.extractor, l.scores = x, b.Model.NewScores()
 	}
-	l.brain, l.model = b, b.info()
+	l.brain, l.model = b, b.Info()
 }

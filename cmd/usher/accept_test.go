@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -78,6 +79,7 @@ type site struct {
 	env    []string
 	store  *store
 	client *kgo.Client
+	admin  string // host:port
 }
 
 func newSite(t *testing.T, model string) *site {
@@ -91,14 +93,21 @@ func newSite(t *testing.T, model string) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = b.Close() })
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin := ln.Addr().String()
+	_ = ln.Close()
 	file := write(t, "usher.yaml", fmt.Sprintf(`kafka: {brokers: [%q]}
 clickhouse: {addr: %q, user: default, password_file: ""}
 classifier: {models: [{name: intent, file: %q}]}
-admin: {addr: "127.0.0.1:0"}
+admin: {addr: %q}
 instance: test
-`, b.Addr(), addr, model))
+`, b.Addr(), addr, model, admin))
 	s := &site{
-		env: []string{"USHER_CONFIG=" + file, "USHER_PRIVACY_KEY=a key of the test, long enough"},
+		admin: admin,
+		env:   []string{"USHER_CONFIG=" + file, "USHER_PRIVACY_KEY=a key of the test, long enough"},
 		store: &store{base: "http://" + addr + "/", database: "usher", client: &http.Client{},
 			where: "the engine"},
 	}
@@ -342,4 +351,35 @@ func TestLivePrecisionTakesBack(t *testing.T) {
 	proven(false)
 	at = at.Add(accept.LifeMS * time.Millisecond)
 	proven(false)
+}
+
+// The endpoint of a running usher decides as the stream does, and asks for the token.
+func TestClassifyEndpointOfRun(t *testing.T) {
+	s := newSite(t, demoModel(t))
+	s.env = append(s.env, "USHER_ADMIN_TOKEN=a long token of the test")
+	s.run(t, "--only", "route")
+	post := func(token string) string {
+		req, err := http.NewRequest(http.MethodPost, "http://"+s.admin+"/v1/classify",
+			strings.NewReader(`{"text":"How much does a haircut cost?","lang":"en"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Authorization", "Bearer "+token)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err.Error()
+		}
+		defer resp.Body.Close()
+		var d decided
+		if resp.StatusCode != http.StatusOK {
+			return resp.Status
+		}
+		if err := json.NewDecoder(resp.Body).Decode(&d); err != nil {
+			t.Fatal(err)
+		}
+		return d.String()
+	}
+	until(t, "401 Unauthorized", func() string { return post("a guess") })
+	until(t, "default request suggest unproven unproven", func() string { return post("a long token of the test") })
 }

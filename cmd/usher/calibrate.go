@@ -130,7 +130,10 @@ func printCalibration(w io.Writer, c calibration) {
 
 // print writes the labels' lines for one language, or for all when lang is empty.
 func (c *calibration) print(w io.Writer, lang, indent string) {
-	total := 0
+	total, on := 0, ""
+	if lang != "" {
+		on = "auto: true, " // though the label may be off for all languages together
+	}
 	per := make([][]accept.Scored, len(c.labels))
 	for i := range c.messages {
 		x := &c.messages[i]
@@ -151,8 +154,8 @@ func (c *calibration) print(w io.Writer, lang, indent string) {
 				len(per[i]))
 			continue
 		}
-		fmt.Fprintf(w, "%s%s: {auto_at: %.4f}  # %d of %d right, at least %.4f; %.1f %% of all messages\n",
-			indent, yamlName(label), p.AutoAt, p.Right, p.N, p.Low, 100*float64(p.N)/float64(total))
+		fmt.Fprintf(w, "%s%s: {%sauto_at: %.4f}  # %d of %d right, at least %.4f; %.1f %% of all messages\n",
+			indent, yamlName(label), on, p.AutoAt, p.Right, p.N, p.Low, 100*float64(p.N)/float64(total))
 	}
 }
 

@@ -2,29 +2,19 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
 	"usher/cmd/usher/internal/config"
-	"usher/features/conversation"
 	"usher/pipeline"
+	"usher/pipeline/classify"
 	"usher/pipeline/route"
 )
-
-// classifyTextBytesMax bounds a line: the pipeline cuts texts at 64 KiB anyway, and a line must fit
-// into a record whatever its escapes.
-const classifyTextBytesMax = 128 << 10
-
-// classifyTableMax is how many lines share a state table; each is a conversation of its own.
-const classifyTableMax = 100_000
 
 type classifyOptions struct{ model, lang, tenant, channel string }
 
@@ -50,26 +40,33 @@ configured model decides, without a configured one the model in the binary.`,
 }
 
 func (a *app) classify(o classifyOptions) error {
-	line, lc, err := a.localLine(o.model)
+	lc, err := a.localLineConfig(o.model)
+	if err != nil {
+		return err
+	}
+	scorer, err := classify.NewScorer(*lc, "stdin")
 	if err != nil {
 		return err
 	}
 	a.log.Info("auto is shown as if the model had been accepted; run acts alone only after that")
 	in := bufio.NewReaderSize(a.in, 1<<20)
 	out := bufio.NewWriter(a.out)
-	c := &lineClassifier{o: o, line: line, state: lc.State}
-	for {
+	var decision []byte
+	for n := 1; ; n++ {
 		text, err := readLine(in)
 		if errors.Is(err, io.EOF) {
 			return out.Flush()
 		}
 		if err != nil {
-			return fmt.Errorf("cannot read standard input after line %d: %w", c.n, err)
+			return fmt.Errorf("cannot read standard input after line %d: %w", n-1, err)
 		}
-		if err := c.classify(text); err != nil {
-			return fmt.Errorf("cannot classify line %d: %w", c.n, err)
+		decision, err = scorer.Append(decision[:0], classify.Message{
+			Text: text, Lang: o.lang, Channel: o.channel, Tenant: o.tenant,
+		})
+		if err != nil {
+			return fmt.Errorf("cannot classify line %d: %w", n, err)
 		}
-		if _, err := out.Write(append(c.decision, '\n')); err != nil {
+		if _, err := out.Write(append(decision, '\n')); err != nil {
 			return err
 		}
 		if in.Buffered() == 0 { // whoever writes line by line waits for the answer
@@ -85,7 +82,7 @@ func readLine(in *bufio.Reader) (string, error) {
 	var b strings.Builder
 	for {
 		chunk, err := in.ReadSlice('\n')
-		if room := classifyTextBytesMax - b.Len(); room > 0 {
+		if room := classify.TextBytesMax - b.Len(); room > 0 {
 			b.Write(chunk[:min(room, len(chunk))])
 		}
 		switch {
@@ -103,7 +100,7 @@ func readLine(in *bufio.Reader) (string, error) {
 // whole drops the line end and a character that the cut halved.
 func whole(s string) string {
 	s = strings.TrimRight(s, "\r\n")
-	if len(s) == classifyTextBytesMax {
+	if len(s) == classify.TextBytesMax {
 		for i := 0; i < utf8.UTFMax && len(s) > 0; i++ {
 			if r, size := utf8.DecodeLastRuneInString(s); r != utf8.RuneError || size > 1 {
 				break
@@ -114,69 +111,30 @@ func whole(s string) string {
 	return s
 }
 
-// lineClassifier takes lines of text through the pipeline's own line.
-type lineClassifier struct {
-	o        classifyOptions
-	line     *pipeline.Line
-	state    conversation.Config
-	table    *conversation.Table
-	n        int64  // lines so far
-	decision []byte // on the latest line, as JSON
-	result   pipeline.Result
-}
-
-func (c *lineClassifier) classify(text string) error {
-	if c.n%classifyTableMax == 0 {
-		c.table = conversation.NewTable(c.state)
-	}
-	c.n++
-	began := time.Now()
-	number := strconv.FormatInt(c.n, 10)
-	value, err := json.Marshal(map[string]any{
-		"v": 1, "id": number, "type": "message", "time": began.UnixMilli(), "tenant": c.o.tenant,
-		"conversation_id": "line-" + number, "actor": map[string]string{"kind": "customer"},
-		"lang": c.o.lang, "channel": c.o.channel, "message": map[string]string{"text": text},
-	})
-	if err != nil {
-		return err
-	}
-	r := &c.result
-	if err := c.line.Process(c.table, &pipeline.Record{
-		Topic: "stdin", Offset: c.n - 1, Value: value, NowMS: began.UnixMilli(),
-	}, r); err != nil {
-		return err
-	}
-	if r.Reject != nil {
-		return r.Reject
-	}
-	if r.Decision == nil {
-		return errors.New("BUG: a customer's message without a decision")
-	}
-	r.Decision.EmittedAtMS = time.Now().UnixMilli()
-	r.Decision.LatencyUS = time.Since(began).Microseconds()
-	c.decision = route.AppendJSON(c.decision[:0], r.Decision)
-	c.table.BeginTransaction()
-	return nil
-}
-
-// localLine makes the pipeline's line for work without servers. Its pseudonyms leave nothing
-// behind, so the key is made anew each time. model, when given, goes before the configured ones.
+// localLine makes the pipeline's line for work without servers.
 func (a *app) localLine(model string) (*pipeline.Line, *pipeline.LineConfig, error) {
+	lc, err := a.localLineConfig(model)
+	if err != nil {
+		return nil, nil, err
+	}
+	metrics, _ := newMetrics()
+	l, err := pipeline.NewLine(*lc, metrics)
+	return l, lc, err
+}
+
+// localLineConfig is what such a line needs. Its pseudonyms leave nothing behind, so the key is made
+// anew each time. model, when given, goes before the configured ones.
+func (a *app) localLineConfig(model string) (*pipeline.LineConfig, error) {
 	cfg := *a.cfg
 	if model != "" {
 		m, err := loadModelFile(model)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		name := m.Name()
 		_ = m.Close()
 		cfg.Classifier.Models = []config.Model{{Name: name, File: model, Mode: "live"}}
 	}
 	lc, err := lineConfig(&cfg, lineSettings{Key: []byte(randomHex(16)), Mode: route.Live})
-	if err != nil {
-		return nil, nil, err
-	}
-	metrics, _ := newMetrics()
-	l, err := pipeline.NewLine(lc, metrics)
-	return l, &lc, err
+	return &lc, err
 }

@@ -17,6 +17,7 @@ const (
 	kindModelLoad    = "model_load"
 	kindModelRefused = "model_refused"
 	kindFallback     = "fallback"
+	kindTimeout      = "timeout"
 )
 
 // journalEntry is one row of ops_journal.

@@ -16,6 +16,7 @@ import (
 	"usher/cmd/usher/internal/config"
 	"usher/features/classifier/accept"
 	"usher/pipeline"
+	"usher/pipeline/classify"
 	"usher/pipeline/route"
 )
 
@@ -47,6 +48,7 @@ type keeper struct {
 	plain    *pipeline.Brain // in force, without proofs
 	standing *accept.Standing
 	pending  []journalEntry // not yet written
+	fallback chan [2]string // reason and tenant of answers without a score
 	liveAt   time.Time      // of the latest look at live precision
 	stamp    string         // of the model file that was loaded or refused last
 	said     string         // the latest complaint about the store, said once
@@ -56,6 +58,7 @@ func newKeeper(p *process, s *store, brains *pipeline.Brains) *keeper {
 	k := &keeper{
 		cfg: p.Config, reload: p.Reload, instance: p.instance, store: s, brains: brains, log: p.Log,
 		now: time.Now, plain: brains.Now(), liveAt: time.Now(),
+		fallback: make(chan [2]string, pendingMax),
 	}
 	k.stamp = k.fileStamp()
 	k.loaded()
@@ -73,8 +76,9 @@ func (k *keeper) run(ctx context.Context) error {
 	}
 	tick := time.NewTicker(standingEvery)
 	defer tick.Stop()
-	settled := time.NewTimer(time.Hour)
+	settled, soon := time.NewTimer(time.Hour), time.NewTimer(time.Hour)
 	settled.Stop()
+	soon.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -86,6 +90,11 @@ func (k *keeper) run(ctx context.Context) error {
 			settled.Reset(settleTime)
 		case <-settled.C:
 			k.fileChanged(ctx)
+		case f := <-k.fallback:
+			k.noteFallback(f[0], f[1])
+			soon.Reset(settleTime)
+		case <-soon.C:
+			k.flushNow(ctx)
 		case <-tick.C:
 			// A file system that tells nothing (a network share) is asked.
 			k.fileChanged(ctx)
@@ -266,6 +275,30 @@ func (k *keeper) flush(ctx context.Context) {
 		return
 	}
 	k.pending = k.pending[:0]
+}
+
+// fellBack is told of an answer without a score. It never waits: what is too much is not written.
+func (k *keeper) fellBack(reason route.Reason, tenant string) {
+	select {
+	case k.fallback <- [2]string{reason.String(), tenant}:
+	default:
+	}
+}
+
+// noteFallback makes the journal row; it is written with the next look.
+func (k *keeper) noteFallback(reason, tenant string) {
+	kind := kindFallback
+	if reason == route.ReasonTimeout.String() {
+		kind = kindTimeout
+	}
+	k.journal(kind, map[string]string{"reason": reason, "where": classify.Topic})
+	k.pending[len(k.pending)-1].Tenant = tenant
+}
+
+func (k *keeper) flushNow(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, keeperTimeout)
+	defer cancel()
+	k.flush(ctx)
 }
 
 // complain says each trouble with the store once.

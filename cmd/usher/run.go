@@ -18,6 +18,7 @@ import (
 
 	"usher/cmd/usher/internal/config"
 	"usher/pipeline"
+	"usher/pipeline/classify"
 )
 
 // runRun is `usher run`: the stages that were asked for, until a signal comes or one must stop.
@@ -48,7 +49,7 @@ func runRun(ctx context.Context, o runOptions) error {
 			return err
 		}
 	}
-	if err := goAdmin(ctx, g, o, adminHandler(o.Config.Admin, reg, p.ready)); err != nil {
+	if err := goAdmin(ctx, g, o, adminHandler(o.Config.Admin, reg, p.ready, p.routes...)); err != nil {
 		return err
 	}
 	o.Log.Info("usher runs", "instance", instance, "only", o.Only, "admin", o.Config.Admin.Addr)
@@ -87,6 +88,7 @@ type process struct {
 	opts     []kgo.Opt
 	reg      prometheus.Registerer
 	ready    *readiness
+	routes   []adminRoute // of the admin address, beside metrics and health
 }
 
 // kafkaOf are the client options of one stage, whose brokers' silence makes the process unready.
@@ -112,6 +114,11 @@ func (p *process) goRoute(ctx context.Context, g *errgroup.Group) error {
 	k := newKeeper(p, s, line.Brains)
 	k.look(ctx)
 	g.Go(func() error { return k.run(ctx) })
+	api, err := classify.New(classify.Config{Line: line, Fallback: k.fellBack})
+	if err != nil {
+		return err
+	}
+	p.routes = append(p.routes, adminRoute{"/v1/classify", api}, adminRoute{"/v1/openapi.json", api})
 	metrics, opts := pipeline.NewMetrics(p.reg), p.kafkaOf()
 	p.ready.expect("route")
 	g.Go(func() error {
@@ -203,8 +210,17 @@ func checkAdmin(a config.Admin) error {
 	return nil
 }
 
-func adminHandler(a config.Admin, reg *prometheus.Registry, ready http.Handler) http.Handler {
+// adminRoute is a path of the admin address; the token is asked for here.
+type adminRoute struct {
+	path    string
+	handler http.Handler
+}
+
+func adminHandler(a config.Admin, reg *prometheus.Registry, ready http.Handler, more ...adminRoute) http.Handler {
 	mux := http.NewServeMux()
+	for _, r := range more {
+		mux.Handle(r.path, r.handler)
+	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
