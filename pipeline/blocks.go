@@ -134,16 +134,8 @@ func (b *blocks) cycle(offset int64, ordinal uint32) schema.Cycle {
 // gap declares the offsets that rec leaves out, or is: control records end every transaction, and
 // read_committed jumps over what was aborted. Nothing of the input may end unnamed (DELIVERY).
 func (b *blocks) gap(part *partition, rec *kgo.Record, nowMS int64) {
-	if part.next < 0 {
-		part.next = 0
-		if rec.Offset > 0 {
-			b.declare(0, rec.Offset, schema.GapExpired, nowMS)
-			part.next = rec.Offset
-		}
-	}
-	if rec.Offset > part.next {
-		b.declare(part.next, rec.Offset, schema.GapAborted, nowMS)
-	}
+	part.next = max(part.next, 0)
+	b.skipped(part, rec.Offset, nowMS)
 	if rec.Attrs.IsControl() {
 		b.declare(rec.Offset, rec.Offset+1, schema.GapControl, nowMS)
 	}

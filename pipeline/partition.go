@@ -9,6 +9,7 @@ type Source struct {
 	Partitions int32
 	Format     string // usher, cloudevents, map
 	ApplyRules string // true, false, shadow
+	Compacted  bool   // cleanup.policy holds compact: records may be gone from the middle
 }
 
 // partition is one input partition: its state, and how far it has come.
@@ -23,6 +24,7 @@ type partition struct {
 	firing    int64     // the same, should the open transaction hold
 	watermark int64     // timers may fire up to here; never goes back
 	touched   bool      // in the open transaction
+	logStart  int64     // first offset that the broker still holds, as far as it is known
 }
 
 func newPartition(src Source, id int32, res *Restore) *partition {

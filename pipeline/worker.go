@@ -324,7 +324,10 @@ func (w *Worker) poll(ctx context.Context, s Step) {
 		w.log.Warn("cannot fetch; trying again", "topic", fe.Topic, "partition", fe.Partition,
 			"error", fe.Err)
 	}
-	fetches.EachPartition(func(p kgo.FetchTopicPartition) { w.router.Fetched(p.Records) })
+	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+		w.router.LogStart(p.Partition, p.LogStartOffset)
+		w.router.Fetched(p.Records)
+	})
 	if w.after != nil {
 		w.after(w.router)
 	}

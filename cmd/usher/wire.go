@@ -309,6 +309,7 @@ func inspectTopics(ctx context.Context, c *config.Config, s routerSettings, topi
 			"partition count moves conversations away from their state: create a new events topic and "+
 			"another prefix, or set the count back", src.Topic, src.Partitions, topics.State, n)
 	}
+	src.Compacted = compacted(ctx, cl, src.Topic)
 	return src, int32(len(details[topics.Rows].Partitions)), nil
 }
 
