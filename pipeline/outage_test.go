@@ -127,6 +127,15 @@ func TestBrokerAway(t *testing.T) {
 			stop()
 		})
 	}
+	t.Run("ends while it is away", func(t *testing.T) {
+		gate := newGate(0)
+		stop := b.gated(gate)
+		b.publish(g, 100)
+		b.caughtUp()
+		b.publish(g, 100) // a transaction is open, or about to be
+		gate.set(true)
+		stop() // its successor finds out what became of it
+	})
 	stop = b.worker("gated")
 	b.publish(g, 1<<30)
 	b.caughtUp()

@@ -19,6 +19,7 @@ import (
 const (
 	transactionTimeout = 8 * time.Second
 	endTimeout         = 10 * time.Second
+	stopTimeout        = 4 * time.Second // each for flush and end, when the worker is to end
 	sessionRetryMax    = 10 * time.Second
 )
 
@@ -89,7 +90,9 @@ func (w *Worker) Run(ctx context.Context) error {
 			return err
 		}
 		if ctx.Err() != nil {
-			return nil // the successor finds it out
+			w.log.Warn("ended with a transaction in doubt; the next start finds out what became of it",
+				"cause", err)
+			return nil
 		}
 		if w.now().Sub(began) > sessionRetryMax {
 			again.Reset()
@@ -334,7 +337,7 @@ func (w *Worker) poll(ctx context.Context, s Step) {
 }
 
 func (w *Worker) flush(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endWithin(ctx))
 	defer cancel()
 	if err := w.sess.Client().Flush(ctx); err != nil {
 		return err
@@ -342,10 +345,19 @@ func (w *Worker) flush(ctx context.Context) error {
 	return w.first.Err()
 }
 
+// endWithin bounds a flush, and the end of a transaction. A worker that was told to end does both
+// within the ten seconds that an end in order may take.
+func endWithin(ctx context.Context) time.Duration {
+	if ctx.Err() != nil {
+		return stopTimeout
+	}
+	return endTimeout
+}
+
 // end ends the open transaction. Once begun, the end is seen through: a cancelled EndTxn would leave
 // it in doubt.
 func (w *Worker) end(ctx context.Context, s Step) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endWithin(ctx))
 	defer cancel()
 	try := kgo.TryAbort
 	if s.Commit {
