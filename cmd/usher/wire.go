@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -94,11 +95,19 @@ func addTenant(out *pipeline.LineConfig, c *config.Config, name string) error {
 	return nil
 }
 
+// defaultRules are the three rules for deal, request and claim: rules.file: default.
+//
+//go:embed rules.yaml
+var defaultRules []byte
+
 func loadRules(file string) (*route.Rules, error) {
 	if file == "" {
 		return route.NewRules(nil)
 	}
-	b, err := os.ReadFile(file)
+	b, err := defaultRules, error(nil)
+	if file != "default" {
+		b, err = os.ReadFile(file)
+	}
 	if err != nil {
 		return nil, usagef("cannot read rules.file: %w", err)
 	}
