@@ -55,6 +55,7 @@ type Worker struct {
 	notes    assignments
 	first    *kgo.FirstErrPromise // of the open transaction
 	begun    time.Time            // the open transaction
+	looked   time.Time            // at idle partitions, last
 	health   health
 	after    func(*Router) // a test's, after every poll
 }
@@ -144,6 +145,7 @@ func (w *Worker) session(ctx context.Context) error {
 }
 
 func (w *Worker) connect() error {
+	var joined sync.Once
 	opts := []kgo.Opt{
 		kgo.SeedBrokers(w.cfg.Brokers...),
 		kgo.ClientID("usher"),
@@ -166,6 +168,12 @@ func (w *Worker) connect() error {
 		kgo.RecordPartitioner(newPartitioner(w.cfg.Topics.Rows, w.cfg.Topics.State)),
 		kgo.ProducerBatchMaxBytes(2 << 20),
 		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()),
+		// A member with an instance id that comes back gets what it was last assigned, without a
+		// rebalance. A partition that its former self was giving to another member when it died
+		// would be nobody's until the next one: so it asks for one.
+		kgo.OnPartitionsAssigned(func(_ context.Context, cl *kgo.Client, _ map[string][]int32) {
+			joined.Do(cl.ForceRebalance)
+		}),
 		kgo.OnPartitionsRevoked(w.onRevoked),
 		kgo.OnPartitionsLost(w.onRevoked),
 		kgo.OnOffsetsFetched(w.onOffsets),
@@ -331,6 +339,9 @@ func (w *Worker) poll(ctx context.Context, s Step) {
 		w.router.LogStart(p.Partition, p.LogStartOffset)
 		w.router.Fetched(p.Records)
 	})
+	if fetches.NumRecords() == 0 && ctx.Err() == nil {
+		w.lookIdle(ctx)
+	}
 	if w.after != nil {
 		w.after(w.router)
 	}

@@ -109,7 +109,12 @@ func (s *sink) revoked(partitions []int32, done func()) {
 	}
 	for _, p := range partitions {
 		s.asked[p]++
-		if w := s.workers[p]; w != nil {
+		w := s.workers[p]
+		switch {
+		case w == nil:
+		case s.w.weak.RevokedNotAwaited:
+			w.ended = func() {}
+		default:
 			left++
 			w.ended = ended
 		}

@@ -18,6 +18,7 @@ type Weak struct {
 	NoFence           bool // the broker takes the sink's offsets from anybody
 	IntentUnfenced    bool // the intent, but not the end of a range, is taken from anybody
 	GenerationNotKept bool // a commit carries the generation of the moment
+	RevokedNotAwaited bool // a partition is given back while its attempt is under way
 	NoRenewal         bool // a commit in doubt is left on its way
 	NoToken           bool
 	TokenOfStart      bool // the token says only where the range begins
