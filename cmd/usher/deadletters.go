@@ -58,7 +58,7 @@ list shows which there are, show one of them, and replay publishes them to the t
 from, as they are or mended by a map. A name such as 3:917 is partition and offset in the dead
 letters, as list prints it.`,
 		Example: `  usher deadletters list --since 24h
-  usher deadletters show 3:917
+  usher deadletters show 3:917 --payload
   usher deadletters replay --code field_missing --fix time=ts,conversation_id=chat --dry-run`,
 		RunE: a.do(func(cmd *cobra.Command, _ []string) error { return cmd.Help() }),
 		Args: noArgs,
