@@ -152,7 +152,7 @@ func (b *bed) config(name string, l lineage) string {
 		fmt.Sprintf("kafka: {brokers: [%q]}", b.wires["kafka"].proxy.Listen),
 		fmt.Sprintf("clickhouse: {addr: %q, database: %s, user: default, password_file: ''}",
 			b.wires["engine"].proxy.Listen, l.database),
-		"instance: " + name, "privacy: {key_file: ''}", fmt.Sprintf("admin: {addr: %q}", b.admin[name]),
+		"instance: " + name, "privacy: {key_file: '', conversation_ids: keep}", fmt.Sprintf("admin: {addr: %q}", b.admin[name]),
 		fmt.Sprintf("topics: {prefix: %q, names: {%s: %s}}", l.prefix, eventsTopic, eventsTopic),
 		"restore_timeout: 90s", "",
 	}, "\n")

@@ -11,10 +11,13 @@
 //
 //   - Events, dead letters, gaps and decisions are counted again from the log by encoding/json and the
 //     truth that the generator wrote beside each record; no code of usher's takes part.
-//   - First replies, volume and message counts are recomputed with a few lines of their own
-//     (recount.go) for the conversations whose order leaves no question.
+//   - The KPI views are recomputed by bench/oracle, which was written in another language from the
+//     text of the contract, and first replies once more by a few lines here (recount.go) for the
+//     conversations whose order leaves no question.
 //   - All facts and every KPI view are held, row by row and position by position, to a second run of
 //     usher over the same log that nobody disturbs. That finds whatever a fault does to a fact; it
-//     cannot find an error that both runs make. The worked examples and the tests of
-//     features/conversation are for those.
+//     cannot find an error that both runs make.
+//
+// When everything holds, the tables are damaged in four ways, and the oracle must find each: one that
+// does not would have found nothing before either.
 package torture

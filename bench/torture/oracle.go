@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,12 +15,13 @@ import (
 )
 
 // notesMax bounds how many findings are printed one by one.
-const notesMax = 25
+const notesMax = 15
 
 // Verdict is what the oracle found.
 type Verdict struct {
 	Events, DeadLetters, Gaps, Decisions int // of the log: what must be there
-	Recounted                            int // conversations whose KPIs were recomputed
+	Recounted                            int // conversations whose first cycle was recomputed
+	Facts                                int // of KPIs, by bench/oracle
 	Compared                             int // tables and views held to the calm run
 	CalmRows                             int64
 
@@ -34,6 +36,11 @@ func (v *Verdict) note(format string, args ...any) {
 	if len(v.Notes) < notesMax {
 		v.Notes = append(v.Notes, fmt.Sprintf(format, args...))
 	}
+}
+
+// mentions reports whether a note is about a table, or one whose name begins so.
+func (v *Verdict) mentions(table string) bool {
+	return slices.ContainsFunc(v.Notes, func(n string) bool { return strings.HasPrefix(n, table) })
 }
 
 // hold compares what is there with what must be there, by place and content. A content that is
@@ -73,7 +80,7 @@ func (b *bed) judge(ctx context.Context, l *inputLog) (*Verdict, error) {
 			return v, err
 		}
 	}
-	return v, nil
+	return v, b.recountKPIs(l, v)
 }
 
 // judgeEvents: every record that is no dead letter is one row, under its own id, type, tenant and
@@ -297,9 +304,9 @@ func (b *bed) compareTable(ctx context.Context, v *Verdict, table string, column
 		}
 		v.Different++
 		if s > 0 {
-			v.note("%s: %d only in the tortured run: %.700s", table, s, r)
+			v.note("%s: %d only in the tortured run: %.300s", table, s, r)
 		} else {
-			v.note("%s: %d only in the calm run: %.700s", table, -s, r)
+			v.note("%s: %d only in the calm run: %.300s", table, -s, r)
 		}
 		return nil
 	})

@@ -21,6 +21,7 @@ type Config struct {
 	Dir         string // an empty directory for data, configurations and logs
 	Binary      string // usher
 	KafkaScript string // kafka.sh
+	Oracle      string // the directory bench/oracle
 	Out         io.Writer
 }
 
@@ -98,6 +99,10 @@ func (b *bed) torment(ctx context.Context, report *Report) error {
 		}
 	}
 	time.Sleep(warmUp)
+	w.note("the start", false)
+	if !w.settled(ctx, stuckAfter) {
+		return fmt.Errorf("usher does not begin to store within %v: see the logs in %s", stuckAfter, b.cfg.Dir)
+	}
 	hurtErr := b.scenarios(ctx, w)
 	orderly := b.longestStop // later ones may meet an outage
 	if hurtErr == nil {
@@ -158,7 +163,10 @@ func (b *bed) oracle(ctx context.Context) (*Verdict, error) {
 	if err := b.playAgain(ctx, l); err != nil {
 		return v, err
 	}
-	return v, b.compareRuns(ctx, v)
+	if err := b.compareRuns(ctx, v); err != nil || !v.Holds() {
+		return v, err
+	}
+	return v, b.prove(ctx, l)
 }
 
 // playAgain runs usher over the whole log under other names.
@@ -181,7 +189,7 @@ func (b *bed) playAgain(ctx context.Context, l *inputLog) error {
 		if err != nil || !routed.reached(l.end) {
 			continue
 		}
-		rows, err := again.ends(ctx, calm.prefix+"usher.rows.v1")
+		rows, err := again.last(ctx, calm.prefix+"usher.rows.v1")
 		if err != nil {
 			continue
 		}
@@ -211,8 +219,8 @@ func (r *Report) Print(out io.Writer) {
 	fmt.Fprintf(out, "\nrecovery is the time from the fault until all that the log held then was routed and stored\n")
 	fmt.Fprintf(out, "\n%-28s %d\n%-28s %d\n%-28s %d\n%-28s %d\n", "events", v.Events, "dead letters",
 		v.DeadLetters, "declared gaps (offsets)", v.Gaps, "decisions", v.Decisions)
-	fmt.Fprintf(out, "%-28s %d\n%-28s %d, %d rows\n", "conversations recounted", v.Recounted,
-		"tables and views compared", v.Compared, v.CalmRows)
+	fmt.Fprintf(out, "%-28s %d\n%-28s %d\n%-28s %d, %d rows\n", "conversations recounted", v.Recounted,
+		"KPI facts recounted", v.Facts, "tables and views compared", v.Compared, v.CalmRows)
 	fmt.Fprintf(out, "%-28s %d\n%-28s %d\n%-28s %d\n", "lost", v.Lost, "duplicated", v.Duplicated,
 		"different", v.Different)
 	fmt.Fprintf(out, "%-28s %.1f s\n%-28s %.1f s\n%-28s %.1f s\n", "longest recovery",

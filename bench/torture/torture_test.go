@@ -46,7 +46,7 @@ func TestTorture(t *testing.T) {
 	report, err := Run(t.Context(), Config{
 		Kills: kills, Seed: uint64(number(t, "USHER_TORTURE_SEED", 1)),
 		Rate: number(t, "USHER_TORTURE_RATE", 0), Dir: dir, Binary: binary,
-		KafkaScript: "../../pipeline/source/kafka/kafkatest/kafka.sh", Out: os.Stdout,
+		KafkaScript: "../../pipeline/source/kafka/kafkatest/kafka.sh", Oracle: "../oracle", Out: os.Stdout,
 	})
 	if err != nil {
 		t.Fatal(err)

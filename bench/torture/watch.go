@@ -2,6 +2,7 @@ package torture
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -77,7 +78,8 @@ func (w *watcher) look(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	rows, err := w.ends(ctx, hurt.prefix+"usher.rows.v1")
+	// Not the stable end: the markers of the rows may come after those of the offsets.
+	rows, err := w.last(ctx, hurt.prefix+"usher.rows.v1")
 	if err != nil {
 		return
 	}
@@ -91,8 +93,8 @@ func (w *watcher) look(ctx context.Context) {
 	for _, f := range w.faults {
 		switch {
 		case f.over:
-		case f.input == nil:
-			f.input = input // the broker was away when it was done
+		case f.input.sum() == 0:
+			f.input = input // the broker was away when it was done, or the log was empty
 		case f.rows == nil && routed.reached(f.input):
 			f.rows = rows
 		case f.rows != nil && stored.reached(f.rows):
@@ -101,16 +103,28 @@ func (w *watcher) look(ctx context.Context) {
 	}
 }
 
+// ends are the stable ends of a topic: before the first open transaction.
 func (w *watcher) ends(ctx context.Context, topic string) (offsets, error) {
-	listed, err := w.adm.ListCommittedOffsets(ctx, topic)
+	return listed(w.adm.ListCommittedOffsets(ctx, topic))
+}
+
+// last are the ends of a topic, open transactions included.
+func (w *watcher) last(ctx context.Context, topic string) (offsets, error) {
+	return listed(w.adm.ListEndOffsets(ctx, topic))
+}
+
+func listed(all kadm.ListedOffsets, err error) (offsets, error) {
 	if err == nil {
-		err = listed.Error()
+		err = all.Error()
+	}
+	if err == nil && len(all) == 0 {
+		err = errors.New("the broker does not know the topic")
 	}
 	if err != nil {
 		return nil, err
 	}
 	out := offsets{}
-	listed.Each(func(o kadm.ListedOffset) { out[o.Partition] = o.Offset })
+	all.Each(func(o kadm.ListedOffset) { out[o.Partition] = o.Offset })
 	return out, nil
 }
 
