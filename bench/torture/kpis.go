@@ -53,7 +53,7 @@ func (b *bed) recountKPIs(l *inputLog, v *Verdict) error {
 	}
 	v.Different += differ
 	if differ > 0 {
-		v.note("kpis: %d facts differ from the recount: see %s", differ, file("kpis.txt"))
+		v.note("kpis: %d facts differ from the recount: see kpis.txt", differ)
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ func TestTorture(t *testing.T) {
 		}
 		defer func() {
 			if t.Failed() {
-				t.Logf("data and logs are kept in %s", dir)
+				t.Logf("data and logs are kept in the temporary directory, %s", filepath.Base(dir))
 				return
 			}
 			_ = os.RemoveAll(dir)
