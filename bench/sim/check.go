@@ -145,7 +145,7 @@ func (w *World) facts() facts {
 			if err != nil {
 				panic("BUG: " + err.Error())
 			}
-			b := decode(e.rec.Value)
+			b := w.decoder.decode(h.Table, e.rec.Value)
 			for row := range b.rows {
 				n := w.store.tables[h.Table].rows[rowID{p, e.rec.Offset, int32(row)}]
 				if n > 0 {
@@ -200,14 +200,39 @@ type column struct {
 	data proto.ColResult
 }
 
-func decode(value []byte) *table {
-	var results proto.Results
+// decoder reads blocks of any table. It keeps the columns of each, whose making costs more than the
+// reading; a block is valid until the next of its table.
+type decoder struct {
+	bytes   bytes.Reader
+	reader  *proto.Reader
+	results map[string]*proto.Results
+}
+
+func newDecoder() *decoder {
+	d := &decoder{results: map[string]*proto.Results{}}
+	d.reader = proto.NewReader(&d.bytes)
+	return d
+}
+
+func (d *decoder) decode(name string, value []byte) *table {
+	d.bytes.Reset(value)
 	var blk proto.Block
-	if err := blk.DecodeRawBlock(proto.NewReader(bytes.NewReader(value)), 0, results.Auto()); err != nil {
+	results, into := d.results[name], proto.Result(nil)
+	if results == nil {
+		results = &proto.Results{}
+		d.results[name] = results
+		into = results.Auto()
+	} else {
+		for _, c := range *results {
+			c.Data.Reset()
+		}
+		into = results
+	}
+	if err := blk.DecodeRawBlock(d.reader, 0, into); err != nil {
 		panic("BUG: " + err.Error())
 	}
 	t := &table{rows: blk.Rows}
-	for _, c := range results {
+	for _, c := range *results {
 		t.columns = append(t.columns, column{c.Name, c.Data})
 	}
 	return t

@@ -38,11 +38,12 @@ type Runner struct {
 	line   *pipeline.Line
 	inputs [kinds]*input
 	calm   [kinds]facts
+	decode *decoder
 }
 
 // NewRunner makes a runner around the line of production.
 func NewRunner(line *pipeline.Line) *Runner {
-	r := &Runner{line: line}
+	r := &Runner{line: line, decode: newDecoder()}
 	for i := range r.inputs {
 		r.inputs[i] = newInput(uint64(i))
 	}
@@ -88,7 +89,7 @@ func faultsOf(r *rand.Rand) Faults {
 func (r *Runner) play(seed uint64, f Faults, weak Weak, processes int) Result {
 	w := &World{
 		seed: seed, r: rand.New(rand.NewPCG(seed, 1)), nowMS: startMS, faults: f, weak: weak,
-		hash: xxhash.New(), input: r.inputs[seed%kinds],
+		hash: xxhash.New(), input: r.inputs[seed%kinds], decoder: r.decode,
 	}
 	w.broker, w.store = newBroker(w), newStore(w)
 	w.broker.newGroup(routerGroup, inputPartitions)

@@ -38,10 +38,11 @@ func number(t *testing.T, name string, otherwise uint64) uint64 {
 // failuresMax is how many failing seeds are shown.
 const failuresMax = 5
 
-// TestSimulation plays SEEDS worlds, or the one of SEED.
+// TestSimulation plays SEEDS worlds, the first of which is FROM, or the one of SEED.
 func TestSimulation(t *testing.T) {
 	r := newRunner(t)
-	first, last := uint64(1), number(t, "SEEDS", 10)
+	first := number(t, "FROM", 1)
+	last := first - 1 + number(t, "SEEDS", 10)
 	if one := number(t, "SEED", 0); one > 0 {
 		first, last = one, one
 	}

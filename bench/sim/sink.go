@@ -351,7 +351,7 @@ func (w *worker) insert(a *deliver.Action, now int64) {
 	}
 	w.s.w.trace("%s: insert %d %s %d-%d lease %d", w.s.name, w.partition, a.Table.Name, a.Intent.From,
 		a.Intent.To, a.LeaseUntilMS-startMS)
-	call(&w.s.proc, max(0, a.DeadlineMS-now), func() (struct{}, error) {
+	callSlow(&w.s.proc, max(0, a.DeadlineMS-now), w.s.w.store.takesMS(), func() (struct{}, error) {
 		return struct{}{}, w.s.w.store.insert(in)
 	}, func(_ struct{}, err error) {
 		if !w.gone {

@@ -46,6 +46,14 @@ func newStore(w *World) *store {
 
 func (s *store) now() int64 { return s.w.nowMS + s.skewMS }
 
+// takesMS is how long an insert takes: on a slow disk up to the lease and beyond.
+func (s *store) takesMS() int64 {
+	if s.w.chance(s.w.faults.DiskSlow) {
+		return s.w.between(100, 40_000)
+	}
+	return 1
+}
+
 // insertion is one insert as it was sent.
 type insertion struct {
 	table      *schema.Table

@@ -84,6 +84,7 @@ type World struct {
 	broker  *broker
 	store   *store
 	input   *input
+	decoder *decoder
 	routers []*router
 	sinks   []*sink
 }
@@ -172,6 +173,13 @@ func (w *World) latency(lost int) (ms int64, arrives bool) {
 // call carries a request to a server and the answer back. What was sent arrives even when the
 // sender has died or given up.
 func call[T any](p *proc, timeoutMS int64, do func() (T, error), answer func(T, error)) {
+	callSlow(p, timeoutMS, 0, do, answer)
+}
+
+// callSlow is call to a server that takes a while.
+func callSlow[T any](
+	p *proc, timeoutMS, takesMS int64, do func() (T, error), answer func(T, error),
+) {
 	w, life, done := p.w, p.life, false
 	finish := func(v T, err error) {
 		if !done {
@@ -188,7 +196,7 @@ func call[T any](p *proc, timeoutMS int64, do func() (T, error), answer func(T, 
 		return
 	}
 	w.late++
-	w.after(there, func() {
+	w.after(there+takesMS, func() {
 		w.late--
 		v, err := do()
 		back, arrives := w.latency(w.faults.LostAnswer)
