@@ -50,7 +50,9 @@ func steps() []step {
 	}
 	made := step{version: schema.Version, name: "views"}
 	made.statements = append(made.statements, views.Create()...)
-	return []step{tables, made}
+	// Later than the views, which they read.
+	rollups := step{version: schema.Version, name: "rollups", statements: views.Rollups()}
+	return []step{tables, made, rollups}
 }
 
 func (s *step) checksum() string {
