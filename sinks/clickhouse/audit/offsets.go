@@ -47,6 +47,9 @@ func Offsets(ctx context.Context, adm *kadm.Client, k Kafka) (Scope, error) {
 	if err == nil {
 		err = ends.Error()
 	}
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return s, fmt.Errorf("cannot audit topic %s: %w", k.RowsTopic, ErrNoTopic)
+	}
 	if err != nil {
 		return s, fmt.Errorf("cannot read the end of %s: %w", k.RowsTopic, err)
 	}
@@ -104,6 +107,9 @@ func committed(
 	offsets, err := adm.FetchOffsetsForTopics(kadm.RequireStable(ctx), group, topics...)
 	if err == nil {
 		err = offsets.Error()
+	}
+	if errors.Is(err, kerr.GroupIDNotFound) {
+		return nil, nil // it has not committed anything yet
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the offsets of group %s: %w", group, err)
