@@ -83,7 +83,7 @@ var ErrUnknownEnd = errors.New("the end of the transaction is unknown")
 
 // ErrAway says that Kafka could not be asked: nothing is wrong with what is there, so a later session
 // may go on.
-var ErrAway = errors.New("Kafka does not answer")
+var ErrAway = errors.New("no broker answers")
 
 type routerPhase uint8
 

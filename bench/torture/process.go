@@ -212,9 +212,9 @@ func (p *process) faultsSoFar() []string {
 
 // broker is Apache Kafka, started and stopped by kafka.sh.
 type broker struct {
-	script, dir, log string
-	ports            [2]int // of the proxied listener, and where its clients are sent
-	addr             string
+	script, dir string
+	ports       [2]int // of the proxied listener, and where its clients are sent
+	addr        string
 }
 
 func (b *broker) run(args ...string) (string, error) {
