@@ -57,25 +57,33 @@ func (r *restorer) run(ctx context.Context, state *Restore) error {
 		return fmt.Errorf("cannot make the changelog reader: %w", err)
 	}
 	defer cl.Close()
-	ctx, cancel := context.WithTimeout(ctx, r.timeout)
-	defer cancel()
 	next, end, err := r.bounds(ctx, cl, partition)
 	if err != nil {
 		return err
 	}
-	for {
+	for waited := time.Duration(0); waited < r.timeout; waited += restoreStep {
 		done, err := state.Complete(next >= end)
 		if done || err != nil {
 			return err
 		}
+		before := next
 		if next, err = r.read(ctx, cl, state, next, end); err != nil {
-			if ctx.Err() != nil && !r.answers(cl) {
-				return fmt.Errorf("%w: %w", ErrAway, err)
-			}
 			return err
 		}
+		if next > before {
+			waited = 0 // a long changelog is no reason to refuse
+		}
 	}
+	if !r.answers(cl) {
+		return fmt.Errorf("%w: %w", ErrAway, state.TimedOut(r.timeout))
+	}
+	return state.TimedOut(r.timeout)
 }
+
+// restoreStep is the longest wait for the next records of a changelog. Waits are counted in steps
+// and not by a clock: a process that stood still for a minute has not waited for a minute, and may
+// not even own the partition any more.
+const restoreStep = 500 * time.Millisecond
 
 // probeTimeout is how long a broker may take to show that it is there.
 const probeTimeout = 3 * time.Second
@@ -102,6 +110,8 @@ func away(err error) error {
 func (r *restorer) bounds(ctx context.Context, cl *kgo.Client, partition int32) (
 	start, end int64, err error,
 ) {
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
 	adm := kadm.NewClient(cl)
 	ends, err := adm.ListCommittedOffsets(ctx, r.topic)
 	if err != nil {
@@ -123,13 +133,18 @@ func (r *restorer) bounds(ctx context.Context, cl *kgo.Client, partition int32) 
 	return first.Offset, last.Offset, nil
 }
 
-// read applies what the next fetch holds, up to the record that completes the state.
+// read waits a step and applies what came, up to the record that completes the state.
 func (r *restorer) read(ctx context.Context, cl *kgo.Client, state *Restore, next, end int64) (
 	int64, error,
 ) {
-	fetches := cl.PollFetches(ctx)
-	if ctx.Err() != nil {
-		return next, state.TimedOut(r.timeout)
+	step, cancel := context.WithTimeout(ctx, restoreStep)
+	defer cancel()
+	fetches := cl.PollFetches(step)
+	switch {
+	case ctx.Err() != nil:
+		return next, ctx.Err()
+	case step.Err() != nil && fetches.NumRecords() == 0:
+		return next, nil
 	}
 	for _, fe := range fetches.Errors() {
 		return next, fmt.Errorf("cannot read changelog %s/%d: %w", r.topic, fe.Partition, away(fe.Err))
