@@ -32,6 +32,7 @@ type blocks struct {
 	turnsHuman    *rows.Block[schema.Turn]
 	conversations *rows.Block[schema.Conversation]
 	escalations   *rows.Block[schema.Escalation]
+	slas          *rows.Block[schema.SLAEvent]
 	corrections   *rows.Block[schema.Correction]
 	labels        *rows.Block[schema.LabelRow]
 	deadLetters   *rows.Block[schema.DeadLetter]
@@ -74,6 +75,7 @@ func newBlocks(part *partition) *blocks {
 		turnsHuman:    blockOf[schema.Turn](schema.TableTurnsHuman),
 		conversations: blockOf[schema.Conversation](schema.TableConversations),
 		escalations:   blockOf[schema.Escalation](schema.TableEscalations),
+		slas:          blockOf[schema.SLAEvent](schema.TableSLA),
 		corrections:   blockOf[schema.Correction](schema.TableCorrections),
 		labels:        blockOf[schema.LabelRow](schema.TableLabels),
 		deadLetters:   blockOf[schema.DeadLetter](schema.TableDeadLetters),
@@ -82,7 +84,7 @@ func newBlocks(part *partition) *blocks {
 	}
 	b.all = []block{
 		b.events, b.decisions, b.turns, b.turnsHuman, b.conversations, b.escalations,
-		b.corrections, b.labels, b.deadLetters, b.gaps, b.voids,
+		b.slas, b.corrections, b.labels, b.deadLetters, b.gaps, b.voids,
 	}
 	return b
 }

@@ -204,7 +204,7 @@ func (o *output) send(b *blocks, blk block, to int64) {
 // progress. The progress record comes last, so that whoever reads it has read the state before it.
 func (o *output) finish(part *partition) {
 	b := o.blocks[part.id]
-	b.facts(part, o.line)
+	o.slaEvents(part, b.facts(part, o.line).SLA)
 	var last block
 	for _, blk := range b.all {
 		if blk.Rows() == 0 {
@@ -239,15 +239,20 @@ func (o *output) state(part *partition, key, value []byte) {
 	o.to.Produce(rec)
 }
 
+// backfillHeader marks imported history (DELIVERY, stage 1).
+const backfillHeader = "usher.backfill"
+
 // fill makes in the record rec of part.
 func (in *Record) fill(part *partition, rec *kgo.Record, nowMS int64) {
-	headers := in.Headers[:0]
+	headers, backfill := in.Headers[:0], false
 	for _, h := range rec.Headers {
 		headers = append(headers, event.Header{Key: h.Key, Value: h.Value})
+		backfill = backfill || h.Key == backfillHeader
 	}
 	*in = Record{
 		Topic: rec.Topic, Partition: rec.Partition, Partitions: part.source.Partitions,
 		Offset: rec.Offset, Key: rec.Key, Value: rec.Value, Headers: headers, NowMS: nowMS,
-		NoRules: part.source.ApplyRules == "false", Shadow: part.source.ApplyRules == "shadow",
+		Backfill: backfill,
+		NoRules:  part.source.ApplyRules == "false", Shadow: part.source.ApplyRules == "shadow",
 	}
 }

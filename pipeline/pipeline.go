@@ -51,6 +51,7 @@ type Record struct {
 	Headers    []event.Header
 	NowMS      int64 // the worker's clock, frozen by the transaction
 	NoRules    bool  // sources[].apply_rules: false; decided without the rule table
+	Backfill   bool  // header usher.backfill: history, timers follow its own times
 	Shadow     bool  // sources[].apply_rules: shadow; decided and written, never executed
 }
 
@@ -160,7 +161,7 @@ func (l *Line) Process(table *conversation.Table, in *Record, r *Result) error {
 	key := l.redact(ev, r)
 	err := table.Arrive(&conversation.Input{
 		Key: key, Event: ev, ConversationID: ev.ConversationID, CustomerKey: ev.CustomerID,
-		Offset: in.Offset, NowMS: in.NowMS,
+		Offset: in.Offset, NowMS: in.NowMS, Backfill: in.Backfill,
 	}, &r.Arrival)
 	if err != nil {
 		return fmt.Errorf("cannot keep the state of partition %d at offset %d: %w",
@@ -171,6 +172,9 @@ func (l *Line) Process(table *conversation.Table, in *Record, r *Result) error {
 		l.decide(in, r, &decided)
 	}
 	table.Settle(&decided)
+	if d := r.Decision; d != nil {
+		d.SLA.Policy, d.SLA.FirstReplyDueMS = table.SLA()
+	}
 	l.count(r)
 	return nil
 }
@@ -228,7 +232,7 @@ func (l *Line) decide(in *Record, r *Result, decided *conversation.Decided) {
 	if d.Rule.ID != "" && !in.Shadow {
 		// Without a rule route.queue is only the default's name: it moves no conversation out of
 		// the inbox that it came to.
-		decided.Queue = d.Route.Queue
+		decided.Queue, decided.Priority = d.Route.Queue, d.Priority
 	}
 }
 

@@ -6,8 +6,9 @@ import (
 	"usher/sinks/clickhouse/schema"
 )
 
-// facts appends what the partition's conversations have become in the open transaction.
-func (b *blocks) facts(part *partition, l *Line) {
+// facts appends what the partition's conversations have become in the open transaction, and returns
+// it.
+func (b *blocks) facts(part *partition, l *Line) *conversation.Facts {
 	f := part.table.Facts()
 	for i := range f.Turns {
 		b.turns.Append(b.turn(l, &f.Turns[i]))
@@ -18,6 +19,9 @@ func (b *blocks) facts(part *partition, l *Line) {
 	for i := range f.Escalations {
 		b.escalation(l, &f.Escalations[i])
 	}
+	for i := range f.SLA {
+		b.sla(l, &f.SLA[i])
+	}
 	for i := range f.Corrections {
 		b.correction(l, &f.Corrections[i])
 	}
@@ -27,6 +31,7 @@ func (b *blocks) facts(part *partition, l *Line) {
 	for i := range f.Voids {
 		b.void(l, &f.Voids[i])
 	}
+	return f
 }
 
 func factDims(d *conversation.Dims) schema.Dims { return schema.Dims(*d) }

@@ -55,6 +55,7 @@ type Worker struct {
 	notes    assignments
 	first    *kgo.FirstErrPromise // of the open transaction
 	begun    time.Time            // the open transaction
+	looked   time.Time            // at idle partitions, last
 	health   health
 	after    func(*Router) // a test's, after every poll
 }
@@ -338,6 +339,9 @@ func (w *Worker) poll(ctx context.Context, s Step) {
 		w.router.LogStart(p.Partition, p.LogStartOffset)
 		w.router.Fetched(p.Records)
 	})
+	if fetches.NumRecords() == 0 && ctx.Err() == nil {
+		w.lookIdle(ctx)
+	}
 	if w.after != nil {
 		w.after(w.router)
 	}

@@ -62,8 +62,11 @@ func lineConfig(c *config.Config, s lineSettings) (pipeline.LineConfig, error) {
 			return out, err
 		}
 	}
-	out.State.IdleCapMS = time.Duration(c.Tenant("default").IdleCap).Milliseconds()
 	var err error
+	if out.State.Policies, err = policiesOf(c); err != nil {
+		return out, err
+	}
+	out.State.IdleCapMS = time.Duration(c.Tenant("default").IdleCap).Milliseconds()
 	if out.Rules, err = loadRules(c.Rules.File); err != nil {
 		return out, err
 	}
@@ -282,6 +285,7 @@ func runRouter(ctx context.Context, c *config.Config, s routerSettings) error {
 			Source:   src, Topics: topics, RowsPartitions: rowsPartitions,
 			CommitInterval: time.Duration(c.CommitInterval), CommitRecords: c.CommitRecords,
 			RestoreTimeout: time.Duration(c.RestoreTimeout), ClientOpts: s.Opts,
+			Timers: pipeline.SLATimers{},
 		}, line, s.Metrics, s.Log)
 		if s.Ready != nil {
 			s.Ready.add("route", func(_ context.Context, now time.Time) string { return w.Unready(now) })
@@ -306,8 +310,11 @@ func inspectTopics(ctx context.Context, c *config.Config, s routerSettings, topi
 	defer cl.Close()
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	details, err := listTopics(ctx, kadm.NewClient(cl),
-		src.Topic, topics.Decisions, topics.DeadLetters, topics.Rows, topics.State)
+	names := []string{src.Topic, topics.Decisions, topics.DeadLetters, topics.Rows, topics.State}
+	if len(c.SLA) > 0 {
+		names = append(names, topics.SLA)
+	}
+	details, err := listTopics(ctx, kadm.NewClient(cl), names...)
 	if err != nil {
 		return src, 0, fmt.Errorf("cannot list the topics of %s: %w", strings.Join(s.Brokers, ", "), err)
 	}

@@ -80,6 +80,7 @@ func (t *Table) Restore(key Key, value []byte) error {
 	}
 	old.tenant, old.revision, old.hour = s.tenant, s.revision, s.hour
 	old.fired, old.backfill, old.timer = s.fired, s.backfill, 0
+	t.timers.unseen = true
 	old.owner, old.ownerSum = s.owner, 0
 	if s.owner != 0 {
 		old.ownerSum = t.dims.sum(t.words.raw(s.owner))

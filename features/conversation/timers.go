@@ -12,8 +12,8 @@ type timer struct {
 
 // timers is a binary heap, the earliest first. It is made from the state: a restart loses none.
 type timers struct {
-	heap    []timer
-	scanned bool // all slots were looked at, as after a restore they must be
+	heap   []timer
+	unseen bool // slots were restored, and not looked at yet
 }
 
 func (h *timers) push(x timer) {
@@ -70,10 +70,10 @@ func (t *Table) NextDue(firedMS int64) int64 {
 		return 0
 	}
 	h := &t.timers
-	if !h.scanned {
-		h.scanned = true
+	if h.unseen {
+		h.unseen = false
 		for id := uint32(1); id <= t.slots.used; id++ {
-			if s := t.slots.at(id); s.entries != 0 || s.base != 0 {
+			if s := t.slots.at(id); s.timer == 0 && (s.entries != 0 || s.base != 0) {
 				t.present(id)
 				t.schedule(id, &t.cur.now, firedMS)
 			}

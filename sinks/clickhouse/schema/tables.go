@@ -6,7 +6,7 @@ import (
 )
 
 // Version is the schema version that row blocks carry. Raise it with every change of a struct.
-const Version = 1
+const Version = 2
 
 // Names of the tables.
 const (
@@ -17,6 +17,7 @@ const (
 	TableConversations = "conversations"
 	TableVoids         = "voids"
 	TableEscalations   = "escalations"
+	TableSLA           = "sla_events"
 	TableCorrections   = "corrections"
 	TableLabels        = "labels"
 	TableDeadLetters   = "dead_letters"
@@ -113,6 +114,8 @@ var Tables = sync.OnceValue(func() []*Table {
 			byConversation+"since_offset, revision)", src, day),
 		conversations(src),
 		table[Escalation](TableEscalations, "escalate, handoff or forced rule",
+			byConversation+"since_offset, revision)", src, day),
+		table[SLAEvent](TableSLA, "due-soon or terminal SLA event",
 			byConversation+"since_offset, revision)", src, day),
 		table[Correction](TableCorrections, "fact that was corrected", byConversation+"at)", src),
 		table[LabelRow](TableLabels, "label or feedback", byConversation+"time)", src),

@@ -24,6 +24,8 @@ WHERE t.sign = 1 AND t.revision >= ifNull(c.undone, 0)`
 const (
 	byWait  = "tenant, conversation_id, _src_topic_id, _src_partition, since_offset"
 	byCycle = "tenant, conversation_id, cycle_id"
+
+	byPromise = byWait + ", metric, status"
 )
 
 func latest() []latestView {
@@ -45,6 +47,7 @@ SETTINGS do_not_merge_across_partitions_select_final = 1`,
 		of(schema.TableTurns, byWait),
 		of(schema.TableTurnsHuman, byWait),
 		of(schema.TableEscalations, byWait),
+		of(schema.TableSLA, byPromise),
 		of(schema.TableVoids, byCycle),
 		{
 			schema.TableCorrections + "_latest", "SELECT *\nFROM corrections",

@@ -166,7 +166,7 @@ func KPIs() []KPI {
 	for _, group := range [][]KPI{
 		replyKPIs(), waitingKPIs(), lengthKPIs(), escalationKPIs(), serviceKPIs(), outcomeKPIs(),
 		decisionKPIs(), automaticKPIs(), customerKPIs(),
-		businessKPIs(),
+		businessKPIs(), slaKPIs(),
 	} {
 		out = append(out, group...)
 	}
