@@ -16,10 +16,10 @@ import (
 )
 
 type labelsOptions struct {
-	data, out, since string
-	n                int
-	seed             uint64
-	asJSON           bool
+	data, since string
+	n           int
+	seed        uint64
+	asJSON      bool
 }
 
 func (a *app) labelsCommand() *cobra.Command {
