@@ -70,6 +70,7 @@ class Event:
             self.by = "bot"
         self.forced = False      # a rule forced an escalation on it
         self.resent = self.late = False
+        self.key = None
         self.side = self.find_side()
 
     def find_side(self):
@@ -132,7 +133,9 @@ class Event:
                 "void": 9, "csat": 10, "outcome": 10, "note": 10}.get(self.type, 2)
 
     def by_time(self):
-        return (self.time, self.rank(), siphash(self.id.encode()))
+        if self.key is None:
+            self.key = (self.time, self.rank(), siphash(self.id.encode()))
+        return self.key
 
 
 def siphash(data, key=(0x75736865722E6964, 0x636F6E7665727361)):
