@@ -348,15 +348,80 @@ func (r *repairer) insert(t *schema.Table, m *rows.Merge, keep func(int64, int) 
 	if n == 0 {
 		return nil
 	}
+	fed, err := r.feedsViews(t)
+	if err != nil {
+		return err
+	}
+	in := &sink.Insert{
+		Table: t, Columns: m.Names(), Rows: n, Body: body, Token: hex.EncodeToString(h.Sum(nil)[:16]),
+	}
 	ctx, cancel := context.WithTimeout(r.ctx, repairDeadline)
 	defer cancel()
-	err = r.store.Insert(ctx, &sink.Insert{
-		Table: t, Columns: m.Names(), Rows: n, Body: body, Token: hex.EncodeToString(h.Sum(nil)[:16]),
-	})
+	if fed {
+		err = r.attach(ctx, in)
+	} else {
+		err = r.store.Insert(ctx, in)
+	}
 	if err != nil {
 		return fmt.Errorf("%w; whether the rows are there is not known: wait %v, then repair again", err,
 			r.o.TokenWindow)
 	}
 	r.out.Rows[t.Name] += uint64(n)
+	return nil
+}
+
+// feedsViews reports whether materialized views take what is inserted into t.
+func (r *repairer) feedsViews(t *schema.Table) (bool, error) {
+	var n uint64
+	err := r.conn.QueryRow(r.ctx, "SELECT count() FROM system.tables WHERE database = currentDatabase() "+
+		"AND name = "+schema.Quote(t.Name)+" AND notEmpty(dependencies_table)").Scan(&n)
+	if err != nil {
+		return false, fmt.Errorf("cannot look for the views of %s: %w", t.Name, err)
+	}
+	return n > 0, nil
+}
+
+// attach puts rows into a table past its materialized views. Their targets hold the rows already: a
+// row that is deleted from a table stays in what was made of it, and would count twice. The rows go
+// into a table of their own, whose parts are then attached; it is made without IF NOT EXISTS, so that
+// two repairs cannot both attach.
+func (r *repairer) attach(ctx context.Context, in *sink.Insert) (err error) {
+	staging := *in.Table
+	staging.Name += "_repair"
+	if err := r.conn.Exec(ctx, "CREATE TABLE "+staging.Name+" AS "+in.Table.Name); err != nil {
+		return fmt.Errorf("cannot make the table %s: %w; if no other repair is under way, one was cut "+
+			"off: DROP TABLE %s and repair again", staging.Name, err, staging.Name)
+	}
+	defer func() {
+		err = errors.Join(err, r.conn.Exec(context.WithoutCancel(ctx), "DROP TABLE "+staging.Name+" SYNC"))
+	}()
+	one := *in
+	one.Table = &staging
+	if err := r.store.Insert(ctx, &one); err != nil {
+		return err
+	}
+	parts, err := r.conn.Query(ctx, "SELECT DISTINCT partition_id FROM system.parts WHERE active AND "+
+		"database = currentDatabase() AND table = "+schema.Quote(staging.Name))
+	if err != nil {
+		return fmt.Errorf("cannot read the parts of %s: %w", staging.Name, err)
+	}
+	var ids []string
+	for parts.Next() {
+		var id string
+		if err := parts.Scan(&id); err != nil {
+			return errors.Join(fmt.Errorf("cannot read the parts of %s: %w", staging.Name, err), parts.Close())
+		}
+		ids = append(ids, id)
+	}
+	if err := errors.Join(parts.Err(), parts.Close()); err != nil {
+		return fmt.Errorf("cannot read the parts of %s: %w", staging.Name, err)
+	}
+	for _, id := range ids { // one: a range has one _day
+		err := r.conn.Exec(ctx, "ALTER TABLE "+in.Table.Name+" ATTACH PARTITION ID "+schema.Quote(id)+
+			" FROM "+staging.Name)
+		if err != nil {
+			return fmt.Errorf("cannot attach the rows for %s: %w", in.Table.Name, err)
+		}
+	}
 	return nil
 }
