@@ -265,7 +265,7 @@ func runRouter(ctx context.Context, c *config.Config, s routerSettings) error {
 		DeadLetters: c.Topic(config.DeadLettersTopic), Rows: c.Topic(config.RowsTopic),
 		State: c.Topic(config.StateTopic),
 	}
-	src, rowsPartitions, err := inspectTopics(ctx, c, s, topics)
+	src, rowsPartitions, err := awaitTopics(ctx, c, s, topics)
 	if err != nil {
 		return err
 	}
