@@ -168,8 +168,9 @@ func (r *fileRules) selector(s *ast.SelectorExpr) {
 	ends := from == "os" && s.Sel.Name == "Exit" ||
 		strings.HasPrefix(s.Sel.Name, "Fatal") && r.imported["testing"] == ""
 	forTests := strings.HasSuffix(r.parsed.Name.Name, "test") // its TestMain has to end the process
-	if ends && top(r.file) != "cmd" && !forTests {
-		r.report(s.Pos(), "%s ends the process: return an error, only cmd may", whole)
+	program := r.parsed.Name.Name == "main" // its main has nobody to return an error to
+	if ends && top(r.file) != "cmd" && !forTests && !program {
+		r.report(s.Pos(), "%s ends the process: return an error, only a program's main may", whole)
 	}
 	if from == "time" && wallTime[s.Sel.Name] && top(r.file) == "features" {
 		r.report(s.Pos(), "%s is wall time: features take time from the event or the tick", whole)

@@ -45,7 +45,8 @@ func TestKilledDemo(t *testing.T) {
 		t.Logf("kill %d; it had said: %s", i+1, tail(errs.Bytes()))
 	}
 	got := object(t, usher(t, demo(hurt)...))
-	for _, key := range []string{"events", "decisions", "dead_letters", "gaps", "late", "duplicates"} {
+	// Gaps may differ: what a killed player had not committed was aborted, and is declared.
+	for _, key := range []string{"events", "decisions", "dead_letters", "late", "duplicates"} {
 		if got[key] != want[key] {
 			t.Errorf("%s: %v after the kills, %v without", key, got[key], want[key])
 		}
