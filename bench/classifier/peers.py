@@ -124,7 +124,7 @@ class FastText:
                 f.write("__label__%d %s\n" % (label, text.lower()))
             f.flush()
             self.model = fasttext.train_supervised(
-                f.name, wordNgrams=2, minn=2, maxn=5, epoch=25, lr=0.5, dim=100, bucket=200000,
+                f.name, wordNgrams=2, minn=2, maxn=5, epoch=50, lr=1.0, dim=100, bucket=200000,
                 thread=1, seed=1, verbose=0)
 
     def logits(self, texts):

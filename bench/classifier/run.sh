@@ -15,7 +15,7 @@
 # holds data/.
 set -eu
 cd "$(dirname "$0")/../.."
-data=${USHER_SHARED:-$(pwd)/../shared}/data
+data=${USHER_SHARED:-../shared}/data # relative: a result names no directory of a machine
 sets=${SETS:-"banking77 clinc150"}
 
 if [ "${1:-}" = run-peers ]; then # called below, inside bench/run.sh
@@ -42,7 +42,7 @@ for what in "$@"; do
 	sets) bench/run.sh classifier-sets go run ./bench/classifier -data "$data" -set all ;;
 	across) bench/run.sh classifier-across go run ./bench/classifier -data "$data" -across ;;
 	scope) bench/run.sh classifier-scope go run ./bench/classifier -data "$data" -scope ;;
-	speed) bench/run.sh classifier-speed go test ./bench/classifier -run '^$' -bench Message -benchtime 2s ;;
+	speed) bench/run.sh classifier-speed go test ./bench/classifier -run '^$' -bench Message -benchtime 0.5s ;;
 	peers) SETS=$sets bench/run.sh classifier-peers bench/classifier/run.sh run-peers ;;
 	*)
 		echo "there is no measurement $what; call $0 without arguments for a list" >&2
