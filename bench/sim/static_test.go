@@ -45,12 +45,13 @@ func staticMemberDies(t *testing.T, addr string) {
 		return cl
 	}
 	var lines wires
+	var once sync.Once
 	revoked, release := make(chan struct{}), make(chan struct{})
 	first := client("a", kgo.Dialer(lines.dial),
 		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, p map[string][]int32) {
 			if len(p) > 0 {
 				lines.cut()
-				close(revoked)
+				once.Do(func() { close(revoked) })
 				<-release
 			}
 		}))

@@ -78,7 +78,12 @@ func (s *Sink) Run(ctx context.Context) error {
 func (s *Sink) options(k *kafka) []kgo.Opt {
 	opts := append([]kgo.Opt{}, s.deps.Kafka...)
 	if s.cfg.InstanceID != "" {
-		opts = append(opts, kgo.InstanceID(s.cfg.InstanceID))
+		// A static member that comes back gets what it was last assigned, without a rebalance. A
+		// partition that its former self was giving to another member when it died would be
+		// nobody's until the next one: so it asks for one.
+		var joined sync.Once
+		opts = append(opts, kgo.InstanceID(s.cfg.InstanceID), kgo.OnPartitionsAssigned(
+			func(_ context.Context, cl *kgo.Client, _ map[string][]int32) { joined.Do(cl.ForceRebalance) }))
 	}
 	return append(opts,
 		kgo.ConsumerGroup(s.cfg.Group),
