@@ -43,7 +43,6 @@ type input struct {
 }
 
 type item struct {
-	atMS   int64
 	rec    *kgo.Record
 	abort  bool // beside an aborted transaction of its producer
 	marker bool // a transaction of its producer ends here

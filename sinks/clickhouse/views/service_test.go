@@ -86,7 +86,6 @@ func TestOccupancy(t *testing.T) {
 		status("ag1", "online", "s1", -60), status("ag1", "away", "s2", 60), status("ag1", "online", "s3", 660),
 		status("ag1", "offline", "s4", 780), status("ag2", "online", "s5", 0),
 		status("ag2", "offline", "s6", 100))
-	const min = 60_000
 	ask(t, conn, "SELECT agent_id, toString(day), num / 60000, den / 60000, final FROM kpi_occupancy "+
 		"ORDER BY 1, 2", "ag1\t2026-03-02\t30\t180\t1", "ag1\t2026-03-03\t20\t60\t1",
 		"ag2\t2026-03-02\t10\t100\t1")
