@@ -57,7 +57,7 @@ func (w *World) fired(p int32) int {
 	return n
 }
 
-// table is what a table holds, in the terms of usher's promise: facts that must be there once.
+// facts are what the tables say, in the terms of the promise, with how often they say it.
 type facts map[string]int
 
 // check holds the world at rest to the promise and returns its facts.
