@@ -149,9 +149,9 @@ func TestSQLOnTheEngine(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	has(t, "check", checked(t, s), "BAD   table turns (ingest): non_replicated_deduplication_window is 100, needs 10000",
+	has(t, "check", checked(t, s), "BAD   table turns (ingest, MergeTree): non_replicated_deduplication_window is 100, needs 10000",
 		"ALTER TABLE turns MODIFY SETTING", "BAD   tables are missing: delivery_audit",
-		"BAD   table daily (target of a materialized view): non_replicated_deduplication_window is 0",
+		"BAD   table daily (target of a materialized view, MergeTree): non_replicated_deduplication_window is 0",
 		`BAD   source "crm": 1 events lie in another partition`, "partitioner=murmur2_random")
 }
 
