@@ -220,7 +220,7 @@ func TestErrors(t *testing.T) {
 		}
 	}
 	f(`no head "x"`, rows, Config{Head: "x"})
-	f(`by "day"; use lang, label or split`, rows, Config{By: "day"})
+	f(`by "day"; use one of lang, label, split, channel, region`, rows, Config{By: "day"})
 	f(`no row has a label of the model in split "z"; its labels are ["a" "b" "c" "d"]`, rows, Config{Split: "z"})
 	f("no row has a label of the model;", nil, Config{})
 }
