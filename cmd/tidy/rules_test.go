@@ -168,7 +168,7 @@ func (r *fileRules) selector(s *ast.SelectorExpr) {
 	ends := from == "os" && s.Sel.Name == "Exit" ||
 		strings.HasPrefix(s.Sel.Name, "Fatal") && r.imported["testing"] == ""
 	forTests := strings.HasSuffix(r.parsed.Name.Name, "test") // its TestMain has to end the process
-	program := r.parsed.Name.Name == "main" // its main has nobody to return an error to
+	program := r.parsed.Name.Name == "main"                   // its main has nobody to return an error to
 	if ends && top(r.file) != "cmd" && !forTests && !program {
 		r.report(s.Pos(), "%s ends the process: return an error, only a program's main may", whole)
 	}

@@ -29,6 +29,7 @@ const (
 	demoRowPartitions   = 2
 	demoBatchRecords    = 2000
 	demoPlaceTopic      = "usher.player.v1"
+	prepareTries        = 5
 )
 
 // station is everything that an embedded run keeps alive: two children and this process's stages.
@@ -165,7 +166,10 @@ func (s *station) prepare(ctx context.Context) error {
 		return fmt.Errorf("cannot make the topic %s: %w", demoPlaceTopic, err)
 	}
 	at := s.clickhouse()
-	if _, err := applySchema(ctx, at, s.cfg); err != nil {
+	// Applying is repeatable, and an engine that dies meanwhile is started again.
+	_, err = backoff.Retry(ctx, func() ([]string, error) { return applySchema(ctx, at, s.cfg) },
+		backoff.WithMaxTries(prepareTries))
+	if err != nil {
 		return err
 	}
 	s.conn, err = openClickHouse(at)

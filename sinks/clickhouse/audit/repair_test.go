@@ -17,7 +17,6 @@ import (
 	"usher/sinks/clickhouse/rows"
 	"usher/sinks/clickhouse/schema"
 	"usher/sinks/clickhouse/sink"
-	"usher/sinks/clickhouse/views"
 )
 
 const rowsTopic = "usher.rows.v1"
@@ -57,6 +56,10 @@ func newDamaged(t *testing.T, transactions int) *damaged {
 		t: t, conn: enginetest.Open(t), cl: cl, adm: kadm.NewClient(cl),
 		src: &audit.Rows{Opts: opts, Topic: rowsTopic}, window: time.Millisecond,
 	}
+	// A materialized view as a user may make one: a repair must not feed it a second time.
+	enginetest.Exec(t, d.conn, "CREATE TABLE own (n Int64) ENGINE = MergeTree ORDER BY tuple() "+
+		"SETTINGS non_replicated_deduplication_window = 10000",
+		"CREATE MATERIALIZED VIEW own_view TO own AS SELECT sum(toInt64(sign)) AS n FROM turns")
 	for i := range transactions {
 		d.transaction(int64(i)*txnRows, schema.Day(20_770+i*2/transactions))
 	}
@@ -169,9 +172,7 @@ func (d *damaged) content() map[string]string {
 			" ORDER BY ALL")
 	}
 	// What materialized views have made of a row stays when it is deleted, and must not be made again.
-	for _, name := range views.RollupNames() {
-		out[name] = enginetest.Query(d.t, d.conn, "SELECT sum(n), sum(sum), toString(sumMap(hist)) FROM "+name)
-	}
+	out["own"] = enginetest.Query(d.t, d.conn, "SELECT sum(n) FROM own")
 	return out
 }
 
@@ -332,7 +333,7 @@ func TestDoubledRowsAreFoundAndTheWayOutWorks(t *testing.T) {
 	}
 	enginetest.Exec(t, d.conn, statements...)
 	d.holds("the statements run", false, false)
-	before["turns_rollup"] = d.content()["turns_rollup"] // docs/delivery: it counts what was inserted
+	before["own"] = d.content()["own"] // docs/delivery: it counts what was inserted
 	d.same("the statements run", before)
 }
 

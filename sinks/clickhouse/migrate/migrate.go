@@ -51,8 +51,8 @@ func steps() []step {
 	made := step{version: schema.Version, name: "views"}
 	made.statements = append(made.statements, views.Create()...)
 	// Later than the views, which they read.
-	rollups := step{version: schema.Version, name: "rollups", statements: views.Rollups()}
-	return []step{tables, made, rollups}
+	daily := step{version: schema.Version, name: "daily", statements: views.Daily()}
+	return []step{tables, made, daily}
 }
 
 func (s *step) checksum() string {

@@ -8,7 +8,6 @@ import (
 
 	"usher/sinks/clickhouse/enginetest"
 	"usher/sinks/clickhouse/schema"
-	"usher/sinks/clickhouse/views"
 )
 
 // histogram is a roll-up of the test's own: signed waits of cycles that may be voided.
@@ -100,10 +99,6 @@ func TestDailyIsExactUnderCorrection(t *testing.T) {
 			"FROM kpi_next_reply_daily", p, exact, exact), "1")
 	}
 	ask(t, conn, "SELECT usherQuantile(0.5, sumMap(hist)) FROM kpi_next_reply_human_daily", `\N`)
-
-	// Made anew from the facts, the roll-up says the same.
-	enginetest.Exec(t, conn, views.Rollups()...)
-	ask(t, conn, "SELECT sum(n), sum(sum) FROM kpi_next_reply_daily", fmt.Sprintf("%d\t%d", len(waits), total))
 }
 
 // TestDailyTwins: every daily twin says by day what its KPI says.
