@@ -97,14 +97,15 @@ func disorder(lines []string, r *rand.Rand) []string {
 	return out
 }
 
-// sameFacts compares what arrival must not change, row by row.
+// sameFacts compares what arrival must not change, row by row, but for hidden columns and views.
 func sameFacts(t *testing.T, a, b *store, hidden map[string]bool) {
 	t.Helper()
 	tables := []string{"turns_latest", "turns_human_latest", "conversations_latest"}
 	for _, row := range a.query("SELECT name FROM system.tables WHERE database = 'usher' " +
 		"AND name LIKE 'kpi\\_%' AND engine = 'View' ORDER BY name") {
 		name := row[0].(string)
-		if name != "kpi_decision_bands" && name != "kpi_duplicates" && !strings.HasPrefix(name, "kpi_corrections") {
+		if !hidden[name] && !strings.HasPrefix(name, "kpi_decision_bands") && name != "kpi_duplicates" &&
+			!strings.HasPrefix(name, "kpi_corrections") {
 			tables = append(tables, name)
 		}
 	}
