@@ -26,7 +26,8 @@ type Verdict struct {
 	CalmRows                             int64
 
 	Lost, Duplicated, Different int
-	Notes                       []string
+	Notes                       []string // the first notesMax
+	tables                      []string // that differ between the runs, all of them
 }
 
 // Holds reports whether nothing is lost, doubled or different.
@@ -38,9 +39,9 @@ func (v *Verdict) note(format string, args ...any) {
 	}
 }
 
-// mentions reports whether a note is about a table, or one whose name begins so.
-func (v *Verdict) mentions(table string) bool {
-	return slices.ContainsFunc(v.Notes, func(n string) bool { return strings.HasPrefix(n, table) })
+// differs reports whether the runs differ in a table, or in one whose name begins so.
+func (v *Verdict) differs(table string) bool {
+	return slices.ContainsFunc(v.tables, func(n string) bool { return strings.HasPrefix(n, table) })
 }
 
 // hold compares what is there with what must be there, by place and content. A content that is
@@ -303,6 +304,7 @@ func (b *bed) compareTable(ctx context.Context, v *Verdict, table string, column
 			return err
 		}
 		v.Different++
+		v.tables = append(v.tables, table)
 		if s > 0 {
 			v.note("%s: %d only in the tortured run: %.300s", table, s, r)
 		} else {

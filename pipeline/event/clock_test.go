@@ -91,6 +91,9 @@ func TestParseRFC3339IsNoMoreLenient(t *testing.T) {
 		if string(s[17:19]) == "60" {
 			t.Skip("a leap second")
 		}
+		if string(s[27:]) == "60" {
+			t.Skip("the standard library takes an offset of 60 minutes, RFC 3339 does not")
+		}
 		if ok != (err == nil) && s[19] != ',' || ok && ms != want.UnixMilli() {
 			t.Fatalf("%q: %d %v, the standard library %v %v", s, ms, ok, want, err)
 		}
