@@ -68,7 +68,15 @@ func runDemo(ctx context.Context, o demoOptions) error {
 
 	done := make(chan error, 1)
 	go func() {
-		err := s.play(stages)
+		// A broker that dies meanwhile is started again; playing goes on where it stopped.
+		_, err := backoff.Retry(stages, func() (struct{}, error) {
+			err := s.play(stages)
+			var usage *usageError
+			if errors.As(err, &usage) {
+				err = backoff.Permanent(err)
+			}
+			return struct{}{}, err
+		}, backoff.WithMaxTries(prepareTries))
 		if err == nil {
 			err = s.drain(stages, k)
 		}
