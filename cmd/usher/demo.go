@@ -29,7 +29,18 @@ const (
 	demoRowPartitions   = 2
 	demoBatchRecords    = 2000
 	demoPlaceTopic      = "usher.player.v1"
-	prepareTries        = 5
+	startTries          = 2  // of a child, which says itself why it cannot serve
+	playTries           = 10 // of playing, which goes on where it stopped
+)
+
+// childMax bounds the wait for a child that died and is started again on its port, which takes a
+// second or two: what fails meanwhile is repeated.
+const childMax = 30 * time.Second
+
+// The children, for messages.
+const (
+	whatBroker = "the embedded broker"
+	whatEngine = "the embedded engine"
 )
 
 // station is everything that an embedded run keeps alive: two children and this process's stages.
@@ -68,15 +79,8 @@ func runDemo(ctx context.Context, o demoOptions) error {
 
 	done := make(chan error, 1)
 	go func() {
-		// A broker that dies meanwhile is started again; playing goes on where it stopped.
-		_, err := backoff.Retry(stages, func() (struct{}, error) {
-			err := s.play(stages)
-			var usage *usageError
-			if errors.As(err, &usage) {
-				err = backoff.Permanent(err)
-			}
-			return struct{}{}, err
-		}, backoff.WithMaxTries(prepareTries))
+		_, err := await(stages, patience{log: s.log, tries: playTries}, whatBroker,
+			func() (struct{}, error) { return struct{}{}, s.play(stages) })
 		if err == nil {
 			err = s.drain(stages, k)
 		}
@@ -118,16 +122,37 @@ func openStation(ctx context.Context, o demoOptions) (_ *station, err error) {
 		return nil, err
 	}
 	g, startCtx := errgroup.WithContext(ctx)
-	g.Go(func() (err error) { s.engine, err = startEngine(startCtx, s.dir); return err })
-	g.Go(func() (err error) { s.broker, err = startBroker(startCtx, s.dir); return err })
+	first := patience{log: s.log, tries: startTries}
+	g.Go(func() (err error) {
+		s.engine, err = await(startCtx, first, whatEngine,
+			func() (*embedded.Engine, error) { return startEngine(startCtx, s.dir) })
+		return err
+	})
+	g.Go(func() (err error) {
+		s.broker, err = await(startCtx, first, whatBroker,
+			func() (*broker.Broker, error) { return startBroker(startCtx, s.dir) })
+		return err
+	})
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	if err := s.prepare(ctx); err != nil {
+	_, err = await(ctx, s.patience(), whatBroker,
+		func() (struct{}, error) { return struct{}{}, s.makeTopics(ctx) })
+	if err != nil {
 		return nil, err
 	}
-	return s, nil
+	at := s.clickhouse()
+	_, err = await(ctx, s.patience(), whatEngine,
+		func() ([]string, error) { return applySchema(ctx, at, s.cfg) })
+	if err != nil {
+		return nil, err
+	}
+	s.conn, err = openClickHouse(at)
+	return s, err
 }
+
+// patience is that with a child that may be just starting again.
+func (s *station) patience() patience { return patience{log: s.log, max: childMax} }
 
 // demoLog leaves out what only an operator of servers wants to know; log.level: debug shows all.
 func demoLog(o demoOptions) *slog.Logger {
@@ -156,8 +181,8 @@ func (s *station) close() {
 	}
 }
 
-// prepare makes the topics and the schema.
-func (s *station) prepare(ctx context.Context) error {
+// makeTopics makes the topics that are not there yet.
+func (s *station) makeTopics(ctx context.Context) error {
 	cl, err := kgo.NewClient(kgo.SeedBrokers(s.broker.Addr()), kgo.MetadataMinAge(100*time.Millisecond))
 	if err != nil {
 		return fmt.Errorf("cannot make a client for the embedded broker: %w", err)
@@ -173,15 +198,7 @@ func (s *station) prepare(ctx context.Context) error {
 	if err != nil && !topicExists(err) {
 		return fmt.Errorf("cannot make the topic %s: %w", demoPlaceTopic, err)
 	}
-	at := s.clickhouse()
-	// Applying is repeatable, and an engine that dies meanwhile is started again.
-	_, err = backoff.Retry(ctx, func() ([]string, error) { return applySchema(ctx, at, s.cfg) },
-		backoff.WithMaxTries(prepareTries))
-	if err != nil {
-		return err
-	}
-	s.conn, err = openClickHouse(at)
-	return err
+	return nil
 }
 
 func (s *station) clickhouse() clickhouseAt {
@@ -197,6 +214,7 @@ func (s *station) route(ctx context.Context) error {
 	metrics, _ := newMetrics()
 	return runRouter(ctx, s.cfg, routerSettings{
 		Brokers: []string{s.broker.Addr()}, Instance: "demo", Line: line, Log: s.log, Metrics: metrics,
+		Patience: s.patience(),
 	})
 }
 

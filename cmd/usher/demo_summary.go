@@ -9,7 +9,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"usher/sinks/clickhouse/schema"
@@ -136,13 +135,11 @@ func (s *station) measure(ctx context.Context) (*demoResult, error) {
 
 // summary audits what was delivered and prints what came out. It fails when anything is missing.
 func (s *station) summary(ctx context.Context) error {
-	// Counting is repeatable, and an engine that dies meanwhile is started again.
-	again := backoff.WithMaxTries(prepareTries)
-	audit, err := backoff.Retry(ctx, func() (demoAudit, error) { return s.audit(ctx) }, again)
+	audit, err := await(ctx, s.patience(), whatEngine, func() (demoAudit, error) { return s.audit(ctx) })
 	if err != nil {
 		return err
 	}
-	r, err := backoff.Retry(ctx, func() (*demoResult, error) { return s.measure(ctx) }, again)
+	r, err := await(ctx, s.patience(), whatEngine, func() (*demoResult, error) { return s.measure(ctx) })
 	if err != nil {
 		return err
 	}

@@ -39,8 +39,8 @@ func (r *readiness) add(part string, reason func(ctx context.Context, now time.T
 	r.checks = append(r.checks, readyCheck{part, reason})
 }
 
-// expect makes the process unready until the part has a check of its own.
-func (r *readiness) expect(part string) {
+// expect makes the process unready until the part has found what it needs and has a check of its own.
+func (r *readiness) expect(part, needs string) {
 	r.add("start", func(context.Context, time.Time) string {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -49,7 +49,7 @@ func (r *readiness) expect(part string) {
 				return ""
 			}
 		}
-		return part + " has not found its topics yet"
+		return part + " has not found " + needs + " yet"
 	})
 }
 

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -12,9 +10,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"usher/cmd/usher/internal/config"
-	"usher/pipeline"
 )
 
 // askReady asks /readyz and returns its code and reason.
@@ -31,7 +26,7 @@ func askReady(t *testing.T, r *readiness) (code int, reason string) {
 
 func TestReadyzNamesEveryReason(t *testing.T) {
 	r := &readiness{}
-	r.expect("route")
+	r.expect("route", "its topics")
 	if code, why := askReady(t, r); code != 503 || why != "start: route has not found its topics yet" {
 		t.Errorf("before the start: %d %q", code, why)
 	}
@@ -80,20 +75,5 @@ func TestPulse(t *testing.T) {
 	}
 	if !silent() {
 		t.Error("a request that failed counts as an answer")
-	}
-}
-
-// TestStartWithoutKafka: a router that starts while Kafka is away waits for it and ends in order.
-func TestStartWithoutKafka(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
-	defer cancel()
-	c := &config.Config{Sources: []config.Source{{Topic: config.EventsTopic}}}
-	s := routerSettings{
-		Brokers: []string{"127.0.0.1:1"}, Log: slog.New(slog.DiscardHandler), Ready: &readiness{},
-		Opts: []kgo.Opt{kgo.RequestRetries(0), kgo.RetryTimeout(100 * time.Millisecond)},
-	}
-	_, _, err := awaitTopics(ctx, c, s, pipeline.DefaultTopics(""))
-	if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() == nil {
-		t.Errorf("it ended with %v", err)
 	}
 }

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -34,11 +36,9 @@ func runRun(ctx context.Context, o runOptions) error {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if err := createTopics(ctx, o, opts); err != nil {
-		return err
-	}
 	g, ctx := errgroup.WithContext(ctx)
 	p := process{runOptions: o, instance: instance, opts: opts, reg: reg, ready: &readiness{}}
+	p.topics = sync.OnceValue(func() error { return createTopics(ctx, o, opts) })
 	if o.Only != "sink" {
 		if err := p.goRoute(ctx, g); err != nil {
 			return err
@@ -69,9 +69,11 @@ func createTopics(ctx context.Context, o runOptions, opts []kgo.Opt) error {
 		return usagef("cannot use the kafka settings: %w", err)
 	}
 	defer cl.Close()
-	findings, err := applyTopics(ctx, kadm.NewClient(cl), o.Config,
-		topicsOptions{events: eventPartitions, rows: rowPartitions, replication: -1},
-		func(line string) { o.Log.Info(line) })
+	findings, err := await(ctx, patience{log: o.Log}, whatKafka, func() ([]string, error) {
+		return applyTopics(ctx, kadm.NewClient(cl), o.Config,
+			topicsOptions{events: eventPartitions, rows: rowPartitions, replication: -1},
+			func(line string) { o.Log.Info(line) })
+	})
 	if err != nil {
 		return fmt.Errorf("cannot set up the topics: %w", err)
 	}
@@ -89,7 +91,14 @@ type process struct {
 	reg      prometheus.Registerer
 	ready    *readiness
 	routes   []adminRoute // of the admin address, beside metrics and health
+	topics   func() error // creates them, if that is wanted, once
 }
+
+// What a process waits for at its start, for messages.
+const (
+	whatKafka = "Kafka and the topics"
+	whatStore = "ClickHouse"
+)
 
 // kafkaOf are the client options of one stage, whose brokers' silence makes the process unready.
 func (p *process) kafkaOf() []kgo.Opt {
@@ -120,11 +129,14 @@ func (p *process) goRoute(ctx context.Context, g *errgroup.Group) error {
 	}
 	p.routes = append(p.routes, adminRoute{"/v1/classify", api}, adminRoute{"/v1/openapi.json", api})
 	metrics, opts := pipeline.NewMetrics(p.reg), p.kafkaOf()
-	p.ready.expect("route")
+	p.ready.expect("route", "its topics")
 	g.Go(func() error {
+		if err := p.topics(); err != nil {
+			return err
+		}
 		return runRouter(ctx, p.Config, routerSettings{
 			Brokers: p.Config.Kafka.Brokers, Instance: p.instance, Line: line, Opts: opts, Log: p.Log,
-			Metrics: metrics, Ready: p.ready,
+			Metrics: metrics, Ready: p.ready, Patience: patience{log: p.Log},
 		})
 	})
 	return nil
@@ -139,32 +151,54 @@ func (p *process) goSink(ctx context.Context, g *errgroup.Group) error {
 	if err != nil {
 		return err
 	}
-	if err := pingClickHouse(ctx, conn, at); err != nil {
-		_ = conn.Close()
-		return err
-	}
-	if err := refuseUnfit(ctx, conn); err != nil {
-		_ = conn.Close()
-		return err
-	}
+	kafka := p.kafkaOf()
 	k, err := newSink(p.Config, sinkSettings{
-		Kafka: p.kafkaOf(), Instance: p.instance, Conn: conn, Log: p.Log, Reg: p.reg,
+		Kafka: kafka, Instance: p.instance, Conn: conn, Log: p.Log, Reg: p.reg,
 	})
 	if err != nil {
 		_ = conn.Close()
 		return err
 	}
 	p.ready.add("clickhouse", storeUnready(conn))
-	p.ready.add("sink", func(_ context.Context, now time.Time) string { return k.Unready(now) })
+	p.ready.expect("sink", "its store and topics")
 	minutely := newMinuteAudit(minuteAudit{cfg: p.Config, kafka: p.opts, conn: conn, log: p.Log}, p.reg)
 	g.Go(func() error {
 		defer conn.Close()
+		if err := p.awaitSink(ctx, conn, at, kafka); err != nil {
+			return err
+		}
+		p.ready.add("sink", func(_ context.Context, now time.Time) string { return k.Unready(now) })
 		both, ctx := errgroup.WithContext(ctx)
 		both.Go(func() error { return minutely.run(ctx) })
 		both.Go(func() error { return k.Run(ctx) })
 		return both.Wait()
 	})
 	return nil
+}
+
+// awaitSink waits for what the sink works on, and refuses tables that cannot hold the promise.
+func (p *process) awaitSink(ctx context.Context, conn driver.Conn, at clickhouseAt, kafka []kgo.Opt) error {
+	_, err := await(ctx, patience{log: p.Log}, whatStore, func() (struct{}, error) {
+		if err := pingClickHouse(ctx, conn, at); err != nil {
+			return struct{}{}, err
+		}
+		return struct{}{}, refuseUnfit(ctx, conn)
+	})
+	if err != nil {
+		return err
+	}
+	if err := p.topics(); err != nil {
+		return err
+	}
+	cl, err := kgo.NewClient(kafka...)
+	if err != nil {
+		return usagef("cannot use the kafka settings: %w", err)
+	}
+	defer cl.Close()
+	_, err = await(ctx, patience{log: p.Log}, whatKafka, func() (kadm.TopicDetails, error) {
+		return listTopics(ctx, kadm.NewClient(cl), p.Config.Topic(config.RowsTopic))
+	})
+	return err
 }
 
 // goAdmin serves metrics and health. Beyond loopback the address must not be reachable without a

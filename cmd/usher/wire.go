@@ -256,6 +256,7 @@ type routerSettings struct {
 	Log      *slog.Logger
 	Metrics  *pipeline.Metrics
 	Ready    *readiness // may be nil
+	Patience patience   // with Kafka at the start
 }
 
 // runRouter runs the workers of this process for the first source until ctx ends.
@@ -265,13 +266,15 @@ func runRouter(ctx context.Context, c *config.Config, s routerSettings) error {
 		DeadLetters: c.Topic(config.DeadLettersTopic), Rows: c.Topic(config.RowsTopic),
 		State: c.Topic(config.StateTopic),
 	}
-	src, rowsPartitions, err := awaitTopics(ctx, c, s, topics)
+	found, err := await(ctx, s.Patience, whatKafka, func() (foundTopics, error) {
+		return inspectTopics(ctx, c, s, topics)
+	})
 	if err != nil {
 		return err
 	}
 	workers := s.Workers
 	if workers == 0 {
-		workers = min(runtime.GOMAXPROCS(0), int(src.Partitions))
+		workers = min(runtime.GOMAXPROCS(0), int(found.source.Partitions))
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	for i := range workers {
@@ -282,7 +285,7 @@ func runRouter(ctx context.Context, c *config.Config, s routerSettings) error {
 		w := pipeline.NewWorker(pipeline.WorkerConfig{
 			Brokers: s.Brokers, Group: c.Topics.Prefix + "usher.router",
 			Instance: c.Topics.Prefix + "usher." + s.Instance + "." + strconv.Itoa(i),
-			Source:   src, Topics: topics, RowsPartitions: rowsPartitions,
+			Source:   found.source, Topics: topics, RowsPartitions: found.rowsPartitions,
 			CommitInterval: time.Duration(c.CommitInterval), CommitRecords: c.CommitRecords,
 			RestoreTimeout: time.Duration(c.RestoreTimeout), ClientOpts: s.Opts,
 			Timers: pipeline.SLATimers{},
@@ -295,17 +298,23 @@ func runRouter(ctx context.Context, c *config.Config, s routerSettings) error {
 	return g.Wait()
 }
 
-// inspectTopics reads what the router must know of its topics and refuses what cannot work.
+// foundTopics is what the router must know of its topics.
+type foundTopics struct {
+	source         pipeline.Source
+	rowsPartitions int32
+}
+
+// inspectTopics looks at the router's topics and refuses what cannot work.
 func inspectTopics(ctx context.Context, c *config.Config, s routerSettings, topics pipeline.Topics) (
-	src pipeline.Source, rowsPartitions int32, err error,
+	f foundTopics, err error,
 ) {
 	first := &c.Sources[0]
-	src = pipeline.Source{
+	src := pipeline.Source{
 		Topic: c.SourceTopic(first), Format: first.Format, ApplyRules: first.ApplyRules,
 	}
 	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(s.Brokers...)}, s.Opts...)...)
 	if err != nil {
-		return src, 0, usagef("cannot use the kafka settings: %w", err)
+		return f, usagef("cannot use the kafka settings: %w", err)
 	}
 	defer cl.Close()
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
@@ -316,17 +325,17 @@ func inspectTopics(ctx context.Context, c *config.Config, s routerSettings, topi
 	}
 	details, err := listTopics(ctx, kadm.NewClient(cl), names...)
 	if err != nil {
-		return src, 0, fmt.Errorf("cannot list the topics of %s: %w", strings.Join(s.Brokers, ", "), err)
+		return f, fmt.Errorf("cannot list the topics of %s: %w", strings.Join(s.Brokers, ", "), err)
 	}
 	src.TopicID = [16]byte(details[src.Topic].ID)
 	src.Partitions = int32(len(details[src.Topic].Partitions))
 	if n := int32(len(details[topics.State].Partitions)); n != src.Partitions {
-		return src, 0, fmt.Errorf("cannot start: %s has %d partitions but its changelog %s has %d; a changed "+
+		return f, usagef("cannot start: %s has %d partitions but its changelog %s has %d; a changed "+
 			"partition count moves conversations away from their state: create a new events topic and "+
 			"another prefix, or set the count back", src.Topic, src.Partitions, topics.State, n)
 	}
 	src.Compacted = compacted(ctx, cl, src.Topic)
-	return src, int32(len(details[topics.Rows].Partitions)), nil
+	return foundTopics{src, int32(len(details[topics.Rows].Partitions))}, nil
 }
 
 // instanceID is the configured name of this process, else one that is made once and kept in dir:

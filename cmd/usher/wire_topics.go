@@ -2,45 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
-
-	"usher/cmd/usher/internal/config"
-	"usher/pipeline"
 )
-
-// awaitTopics is inspectTopics for a process that may start while Kafka is away: it waits for it, as
-// it does later, and says so. What the broker answers and what is configured wrongly ends it.
-func awaitTopics(ctx context.Context, c *config.Config, s routerSettings, topics pipeline.Topics) (
-	src pipeline.Source, rowsPartitions int32, err error,
-) {
-	for {
-		src, rowsPartitions, err = inspectTopics(ctx, c, s, topics)
-		var refusal *kerr.Error
-		var usage *usageError
-		if err == nil || s.Ready == nil || errors.As(err, &usage) || !errors.Is(err, errUnlisted) ||
-			errors.As(err, &refusal) && !refusal.Retriable {
-			return src, rowsPartitions, err
-		}
-		s.Log.Warn("Kafka is away; trying again", "error", err)
-		select {
-		case <-ctx.Done():
-			return src, 0, ctx.Err()
-		case <-time.After(awayPoll):
-		}
-	}
-}
-
-// errUnlisted marks topics that could not be asked for.
-var errUnlisted = errors.New("no list of topics")
-
-// awayPoll is how long to leave a broker alone that did not answer.
-const awayPoll = time.Second
 
 // topicsWait is how long a topic may be unknown to a broker that has just started, or has just
 // created it, before it counts as missing.
@@ -55,7 +21,7 @@ func listTopics(ctx context.Context, adm *kadm.Client, names ...string) (kadm.To
 	for {
 		details, err := adm.ListTopics(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", errUnlisted, err)
+			return nil, err
 		}
 		var missing []string
 		for _, t := range names {
