@@ -200,9 +200,14 @@ func (o *output) send(b *blocks, blk block, to int64) {
 	blk.Reset()
 }
 
-// finish appends what a transaction owes beside its records: facts, row blocks, changelog and
-// progress. The progress record comes last, so that whoever reads it has read the state before it.
+// finish appends what a transaction owes beside its records.
 func (o *output) finish(part *partition) {
+	o.rows(part)
+	o.changelog(part)
+}
+
+// rows sends the facts, and the blocks that they and the records before them are in.
+func (o *output) rows(part *partition) {
 	b := o.blocks[part.id]
 	o.slaEvents(part, b.facts(part, o.line).SLA)
 	var last block
@@ -221,6 +226,11 @@ func (o *output) finish(part *partition) {
 	case part.next > b.from:
 		panic("BUG: a partition that moved on without rows")
 	}
+}
+
+// changelog sends what changed of the state. The progress record comes last, so that whoever reads
+// it has read the state before it.
+func (o *output) changelog(part *partition) {
 	part.table.Changelog(func(key conversation.Key, value []byte) { o.state(part, key[:], value) })
 	p := part.progress(o.line.fingerprint)
 	var buf [progressBytes]byte

@@ -1,11 +1,13 @@
 // Package rows builds the row blocks of usher.rows.v1: ClickHouse's Native format, column by
 // column, from the structs of package schema; and merges blocks into one insert. Neither does
-// anything per row but copy bytes: no reflection, no allocation once the buffers have grown.
+// anything per row but copy bytes: no reflection, no allocation once the buffers have grown. Most
+// cells of most rows are empty: a row costs its cells that are not, and a scan for them.
 package rows
 
 import (
 	"encoding/binary"
 	"reflect"
+	"slices"
 	"unsafe"
 
 	"usher/sinks/clickhouse/schema"
@@ -25,6 +27,7 @@ type column struct {
 	more   []byte // values of a map, whose keys are in data
 	total  uint64 // elements so far, for arrays and maps
 	width  int    // bytes of a fixed cell
+	rows   int    // that have their cell; those after them up to the block's are empty
 }
 
 // Block collects rows of one table. It is not safe for concurrent use.
@@ -34,7 +37,10 @@ type Block[T any] struct {
 	rows    int
 	bytes   int // exact encoded size of the columns, without headers
 	heads   int // size of the column headers
-	fixed   int // bytes of a row that do not depend on its values
+	fixed   int // bytes of a row whose cells are all empty
+	// cells[first[w]:first[w+1]] are the columns that lie in the row's 64-bit word w.
+	cells []uint16
+	first []uint16
 }
 
 // NewBlock makes an empty block for t, whose rows must be of type T.
@@ -50,7 +56,46 @@ func NewBlock[T any](t *schema.Table) *Block[T] {
 		b.columns = append(b.columns, column{Column: c, header: head, width: width(c.Kind)})
 		b.fixed += b.columns[len(b.columns)-1].fixedBytes()
 	}
+	b.index()
 	return b
+}
+
+// index notes which columns lie in which word of a row. A cell that is neither empty nor NULL has a
+// word that is not zero: its value, its length, or its OK.
+func (b *Block[T]) index() {
+	var row T
+	words := int(unsafe.Sizeof(row) / wordBytes)
+	if unsafe.Sizeof(row)%wordBytes != 0 {
+		panic("BUG: rows of " + b.table.Name + " are no whole words")
+	}
+	in := make([][]uint16, words)
+	for i := range b.columns {
+		c := &b.columns[i]
+		at := c.Offset
+		if c.Nullable {
+			at = c.OKOffset
+		}
+		in[at/wordBytes] = append(in[at/wordBytes], uint16(i))
+		for w := at/wordBytes + 1; !c.Nullable && w < (c.Offset+c.size()+wordBytes-1)/wordBytes; w++ {
+			in[w] = append(in[w], uint16(i))
+		}
+	}
+	b.first = make([]uint16, 1, words+1)
+	for _, columns := range in {
+		b.cells = append(b.cells, columns...)
+		b.first = append(b.first, uint16(len(b.cells)))
+	}
+}
+
+const wordBytes = 8
+
+// size is the number of bytes that tell whether the cell is empty: all of a fixed one, the pointer
+// and length of the others.
+func (c *column) size() uintptr {
+	if c.width > 0 {
+		return uintptr(c.width)
+	}
+	return 2 * wordBytes
 }
 
 // width is the number of bytes of a cell of kind k, 0 when it varies.
@@ -88,7 +133,8 @@ func (b *Block[T]) Bytes() int {
 func (b *Block[T]) Reset() {
 	for i := range b.columns {
 		c := &b.columns[i]
-		c.nulls, c.ends, c.data, c.more, c.total = c.nulls[:0], c.ends[:0], c.data[:0], c.more[:0], 0
+		c.nulls, c.ends, c.data, c.more = c.nulls[:0], c.ends[:0], c.data[:0], c.more[:0]
+		c.total, c.rows = 0, 0
 	}
 	b.rows, b.bytes = 0, 0
 }
@@ -97,14 +143,62 @@ func (b *Block[T]) Reset() {
 func (b *Block[T]) Append(row *T) {
 	p := unsafe.Pointer(row)
 	bytes := b.fixed
-	for i := range b.columns {
-		bytes += b.columns[i].append(p)
+	for w, x := range unsafe.Slice((*uint64)(p), len(b.first)-1) {
+		if x == 0 {
+			continue
+		}
+		for _, i := range b.cells[b.first[w]:b.first[w+1]] {
+			if c := &b.columns[i]; c.rows <= b.rows {
+				c.pad(b.rows)
+				bytes += c.append(p)
+				c.rows++
+			}
+		}
 	}
 	b.bytes += bytes
 	b.rows++
 }
 
-// append adds the cell that lies in the struct at p and returns its bytes beyond the fixed ones.
+// pad adds empty cells up to so many rows.
+func (c *column) pad(rows int) {
+	n := rows - c.rows
+	if n == 0 {
+		return
+	}
+	c.rows = rows
+	switch {
+	case c.width > 0:
+		c.data = appendZeros(c.data, n*c.width)
+		if c.Nullable {
+			c.nulls = appendNulls(c.nulls, n)
+		}
+	case c.Kind == schema.KindNullString:
+		c.nulls = appendNulls(c.nulls, n)
+		c.data = appendZeros(c.data, n)
+	case c.Kind == schema.KindString:
+		c.data = appendZeros(c.data, n)
+	default:
+		for range n {
+			c.ends = binary.LittleEndian.AppendUint64(c.ends, c.total)
+		}
+	}
+}
+
+func appendZeros(dst []byte, n int) []byte {
+	at := len(dst)
+	dst = slices.Grow(dst, n)[:at+n]
+	clear(dst[at:])
+	return dst
+}
+
+func appendNulls(dst []byte, n int) []byte {
+	for range n {
+		dst = append(dst, 1)
+	}
+	return dst
+}
+
+// append adds the cell that lies in the struct at p and returns its bytes beyond an empty one's.
 func (c *column) append(p unsafe.Pointer) int {
 	at := unsafe.Add(p, c.Offset)
 	if c.Nullable {
@@ -112,7 +206,7 @@ func (c *column) append(p unsafe.Pointer) int {
 		known := *(*byte)(unsafe.Add(p, c.OKOffset))
 		c.nulls = append(c.nulls, known^1)
 		if known == 0 {
-			c.data = append(c.data, zeros[:c.width]...)
+			c.data = appendZeros(c.data, c.width)
 			return 0
 		}
 	}
@@ -137,7 +231,7 @@ func (c *column) append(p unsafe.Pointer) int {
 	case schema.KindString:
 		before := len(c.data)
 		c.data = appendString(c.data, *(*string)(at))
-		return len(c.data) - before
+		return len(c.data) - before - 1
 	default:
 		before := len(c.data) + len(c.more)
 		c.appendMany(at)
@@ -146,20 +240,21 @@ func (c *column) append(p unsafe.Pointer) int {
 	return 0
 }
 
-// fixedBytes is what every cell of c takes: its fixed width, its NULL mask, its array end.
+// fixedBytes is what an empty cell of c takes: its fixed width, its NULL mask, its array end, the
+// length of its string.
 func (c *column) fixedBytes() int {
 	n := c.width
 	if c.Nullable || c.Kind == schema.KindNullString {
 		n++
 	}
-	if c.width == 0 && c.Kind != schema.KindString && c.Kind != schema.KindNullString {
+	switch {
+	case c.Kind == schema.KindString || c.Kind == schema.KindNullString:
+		n++
+	case c.width == 0:
 		n += 8
 	}
 	return n
 }
-
-// zeros stands in the data for a NULL.
-var zeros [16]byte
 
 // appendMany adds a cell of an array or map column.
 func (c *column) appendMany(at unsafe.Pointer) {
@@ -207,6 +302,7 @@ func (b *Block[T]) EncodeNative(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(b.rows))
 	for i := range b.columns {
 		c := &b.columns[i]
+		c.pad(b.rows)
 		dst = append(dst, c.header...)
 		dst = append(dst, c.nulls...)
 		dst = append(dst, c.ends...)
