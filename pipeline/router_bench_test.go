@@ -51,6 +51,7 @@ func TestMain(m *testing.M) {
 //	ratio-state   the same with the changelog of the state, as a worker writes it
 //	bare-ns       processor time of the bare loop per event
 //	allocs/event  of the router, fetch included
+//	state-B/conversation, at the end
 //
 // /rich has the demonstration model, /off no model. The broker is another process: the embedded
 // one, or Apache Kafka at USHER_TEST_KAFKA.
@@ -170,6 +171,7 @@ func benchRouter(b *testing.B, address, topic string, cfg LineConfig) {
 	b.ReportMetric(float64(router.cpu)/float64(bare.cpu), "ratio-state")
 	b.ReportMetric(float64(bare.cpu)/events, "bare-ns")
 	b.ReportMetric(float64(router.mallocs)/events, "allocs/event")
+	b.ReportMetric(side.stateBytes(), "state-B/conversation")
 }
 
 // routerSide is a worker without its transactions: the same fetch, line, blocks and changelog.
@@ -242,6 +244,16 @@ func (s *routerSide) commit() {
 	}
 	s.out.begin(benchNowMS)
 	s.open = 0
+}
+
+// stateBytes is the memory of the state per conversation.
+func (s *routerSide) stateBytes() float64 {
+	var bytes, conversations float64
+	for _, part := range s.parts {
+		bytes += float64(part.table.Bytes())
+		conversations += float64(part.table.Len())
+	}
+	return bytes / conversations
 }
 
 // benchTopicOn makes a topic of its own on a real broker.

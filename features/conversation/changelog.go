@@ -39,10 +39,8 @@ func (t *Table) encode(s *slot) []byte {
 	t.store.load(s, &t.scratch)
 	c.conversation(s, &t.scratch, t.convs.raw(s.conv))
 	base := &t.scratchBase
-	*base = state{}
-	if s.base != 0 {
-		*base = *t.bases.at(s.base)
-	}
+	t.machine.owner, t.machine.tenant = s.owner, s.tenant
+	t.settled(s, base)
 	c.state(base)
 	c.buf = binary.LittleEndian.AppendUint32(c.buf, crc32.Checksum(c.buf, castagnoli))
 	return c.buf
@@ -87,20 +85,15 @@ func (t *Table) Restore(key Key, value []byte) error {
 	}
 	t.store.save(old, &t.scratch)
 	t.keepBase(old, base)
+	t.hot.forget(id)
 	return nil
 }
 
 // keepBase: a base without a cycle is the same as none.
 func (t *Table) keepBase(s *slot, base *state) {
-	switch {
-	case base.ordinal != 0 && s.base == 0:
-		s.base = t.bases.alloc()
-	case base.ordinal == 0 && s.base != 0:
-		t.bases.release(s.base)
-		s.base = 0
-	}
-	if s.base != 0 {
-		*t.bases.at(s.base) = *base
+	t.bases.drop(s)
+	if base.ordinal != 0 {
+		t.bases.put(s, base)
 	}
 }
 

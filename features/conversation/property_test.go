@@ -338,9 +338,7 @@ func checkRoundTrip(t *testing.T, table *Table, k Key, value []byte) {
 	var want window
 	table.store.load(s, &want)
 	var base, gotBase state
-	if s.base != 0 {
-		base = *table.bases.at(s.base)
-	}
+	table.settled(s, &base)
 	var got slot
 	conv, err := table.decode(value, &got, &gotBase)
 	if err != nil {

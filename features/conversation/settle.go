@@ -67,22 +67,23 @@ func (t *Table) settleInserted() {
 		c.old = c.win
 	}
 	c.old.insert(c.at, &c.entry, c.seq)
-	c.now = *c.base
+	c.now = *t.base()
 	t.fold(&c.now, &c.old, &t.after, t.visited)
 }
 
 func (t *Table) settleAmended() {
 	c := &t.cur
 	t.foldBefore()
-	t.machine.amend(c.base, &c.entry, &t.after)
-	c.now = *c.base
+	t.machine.amend(t.base(), &c.entry, &t.after)
+	t.bases.put(t.slots.at(c.slot), &c.base)
+	c.now = c.base
 	t.fold(&c.now, &c.old, &t.after, t.visited)
 }
 
 func (t *Table) foldBefore() {
 	t.before.reset()
 	t.after.reset()
-	t.cur.now = *t.cur.base
+	t.cur.now = *t.base()
 	t.fold(&t.cur.now, &t.cur.old, &t.before, nil)
 }
 
@@ -103,9 +104,10 @@ func (t *Table) commit() {
 	if t.difference(&m) {
 		s.revision++
 	}
-	if c.how != amended { // which has changed the base in its place
+	if c.how != amended { // which changes the base only
 		t.keep(s)
 	}
+	t.hot.put(c.slot, &c.now)
 	t.schedule(c.slot, &c.now, c.nowMS)
 }
 
@@ -122,11 +124,7 @@ func (t *Table) touch(id uint32) {
 func (t *Table) keep(s *slot) {
 	c := &t.cur
 	if c.old.n > windowLen {
-		if s.base == 0 {
-			s.base = t.bases.alloc()
-		}
-		b := t.bases.at(s.base)
-		t.machine.step(b, &c.old.entries[0], nil)
+		t.leave(s, &c.old.entries[0])
 		c.old.dropFirst()
 	}
 	t.store.save(s, &c.old)

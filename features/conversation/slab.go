@@ -41,6 +41,50 @@ func (s *slab[T]) release(id uint32) {
 
 func (s *slab[T]) chunkCount() int64 { return int64(len(s.chunks)) * chunkLen }
 
+// runs is a slab whose elements are runs of so many values. The zero value has no size: see newRuns.
+type runs[T any] struct {
+	size   int
+	chunks [][]T
+	used   uint32
+	free   []uint32
+}
+
+// newRuns makes a store of runs by class.
+func newRuns[T any](sizes []int) []runs[T] {
+	classes := make([]runs[T], len(sizes))
+	for i, size := range sizes {
+		classes[i].size = size
+	}
+	return classes
+}
+
+func (r *runs[T]) alloc() uint32 {
+	if n := len(r.free); n > 0 {
+		id := r.free[n-1]
+		r.free = r.free[:n-1]
+		return id
+	}
+	if int(r.used)>>chunkBits == len(r.chunks) {
+		r.chunks = append(r.chunks, make([]T, chunkLen*r.size))
+	}
+	r.used++
+	return r.used
+}
+
+func (r *runs[T]) at(id uint32) []T {
+	i := int(id - 1)
+	from := i & (chunkLen - 1) * r.size
+	return r.chunks[i>>chunkBits][from : from+r.size]
+}
+
+func (r *runs[T]) release(id uint32) {
+	clear(r.at(id))
+	r.free = append(r.free, id)
+}
+
+// values is how many values there is room for.
+func (r *runs[T]) values() int64 { return int64(len(r.chunks)) * chunkLen * int64(r.size) }
+
 // indexSegments splits an index so that growing it is a short pause however large it is.
 const indexSegments = 256
 

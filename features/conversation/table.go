@@ -11,7 +11,7 @@ import (
 
 // Defaults of Config.
 const (
-	DefaultMaxConversations = 1 << 30
+	DefaultMaxConversations = baseMask
 	DefaultIdleCapMS        = 5 * 60 * 1000
 )
 
@@ -33,7 +33,8 @@ type Table struct {
 	index   index
 	slots   slab[slot]
 	store   entryStore
-	bases   slab[state]
+	bases   baseStore
+	hot     presents
 	roles   map[uint32][]string // by tenant's word; nil entry = the default's
 	memo    memo
 	dims    dimsCache
@@ -47,7 +48,6 @@ type Table struct {
 	cur     arrival
 	before  found
 	after   found
-	empty   state   // never written: the base of conversations that have none
 	visited []int64 // fold: cycle that each entry lies in
 
 	coder       coder
@@ -57,13 +57,14 @@ type Table struct {
 
 // NewTable makes an empty table.
 func NewTable(cfg Config) *Table {
-	if cfg.MaxConversations == 0 {
-		cfg.MaxConversations = DefaultMaxConversations
+	if cfg.MaxConversations == 0 || cfg.MaxConversations > DefaultMaxConversations {
+		cfg.MaxConversations = DefaultMaxConversations // the most that bases can be numbered
 	}
 	if cfg.IdleCapMS == 0 {
 		cfg.IdleCapMS = DefaultIdleCapMS
 	}
 	t := &Table{cfg: cfg, words: newWords(), tuples: newTuples(), dims: newDimsCache(),
+		store: newEntryStore(), bases: newBaseStore(),
 		roles: map[uint32][]string{}}
 	t.cals = newCalendars(cfg)
 	t.machine = machine{
@@ -88,7 +89,7 @@ func (t *Table) Len() int { return t.index.count }
 // Bytes is the memory that the state holds, free room in its chunks included.
 func (t *Table) Bytes() int64 {
 	return t.slots.chunkCount()*int64(unsafe.Sizeof(slot{})) + t.store.bytes() + t.index.bytes() +
-		t.bases.chunkCount()*int64(unsafe.Sizeof(state{})) + t.convs.bytes() +
+		t.bases.bytes() + t.convs.bytes() +
 		t.words.bytes() + t.tuples.bytes() + t.dims.bytes()
 }
 
@@ -119,9 +120,8 @@ func (t *Table) drop(id uint32) {
 	s := t.slots.at(id)
 	t.index.remove(keyHash(&s.key), id)
 	t.store.release(s)
-	if s.base != 0 {
-		t.bases.release(s.base)
-	}
+	t.bases.drop(s)
+	t.hot.forget(id)
 	t.slots.release(id)
 }
 
@@ -157,7 +157,8 @@ type arrival struct {
 	ownerSum uint64
 	old      window // as the slot has it
 	win      window // with a flip done, without the new entry
-	base     *state // the slot's, or the table's empty one
+	based    bool   // base is the slot's
+	base     state  // see Table.base
 	now      state  // the present
 }
 
@@ -201,16 +202,13 @@ func (t *Table) Arrive(in *Input, out *Arrival) error {
 func (t *Table) load(in *Input, k kind, sub uint8, inWindow bool) {
 	c := &t.cur
 	c.old.n, c.old.byTime = 0, false
-	c.base = &t.empty
+	c.based = false
 	c.owner, c.ownerSum = 0, 0
 	c.tenant = t.memo.word(&t.words, memoTenant, in.Event.Tenant)
 	if c.slot != 0 {
 		s := t.slots.at(c.slot)
 		t.store.load(s, &c.old)
 		c.owner, c.ownerSum = s.owner, s.ownerSum
-		if s.base != 0 {
-			c.base = t.bases.at(s.base)
-		}
 	} else {
 		c.conv = append(c.conv[:0], cut(in.ConversationID)...)
 	}
@@ -328,25 +326,46 @@ func (t *Table) tryOut(s *state, out *Arrival, facts *found) {
 func (t *Table) late(out *Arrival) {
 	c := &t.cur
 	out.Flags |= FlagLate
-	if c.base.ordinal == 0 || c.base.openedAt > c.entry.time() {
+	base := t.base()
+	if base.ordinal == 0 || base.openedAt > c.entry.time() {
 		return
 	}
-	t.showCycle(c.base, out)
-	t.view(c.base, out)
+	t.showCycle(base, out)
+	t.view(base, out)
 	out.View.FirstInCycle = false
 	k := c.kind
 	if k != kindCSAT && k != kindOutcome && k != kindVoid {
 		return
 	}
 	t.foldTo(&c.now, &c.old, c.old.n)
-	if c.now.ordinal == c.base.ordinal {
+	if c.now.ordinal == base.ordinal {
 		c.how = amended
 	}
 }
 
+// base is what lies before the window of the event in hand.
+func (t *Table) base() *state {
+	c := &t.cur
+	if !c.based {
+		c.based = true
+		if c.slot == 0 {
+			c.base = state{}
+		} else {
+			t.settled(t.slots.at(c.slot), &c.base)
+		}
+	}
+	return &c.base
+}
+
 // foldTo sets s to the first n entries of w over the slot's base.
 func (t *Table) foldTo(s *state, w *window, n int) {
-	*s = *t.cur.base
+	if w == &t.cur.old && n == w.n {
+		if hot := t.hot.get(t.cur.slot); hot != nil {
+			*s = *hot
+			return
+		}
+	}
+	*s = *t.base()
 	for i := range w.entries[:n] {
 		t.machine.step(s, &w.entries[i], nil)
 	}

@@ -128,10 +128,7 @@ func (t *Table) present(id uint32) {
 		panic("BUG: timers between Arrive and Settle")
 	}
 	t.store.load(s, &c.old)
-	c.slot, c.base = id, &t.empty
-	if s.base != 0 {
-		c.base = t.bases.at(s.base)
-	}
+	c.slot, c.based = id, false
 	t.machine.owner, t.machine.tenant, t.machine.fired = s.owner, s.tenant, s.fired
 	t.foldTo(&c.now, &c.old, c.old.n)
 }

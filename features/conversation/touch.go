@@ -29,11 +29,12 @@ func (t *Table) Touch(keys []Key) uint64 {
 				sum += t.store.entries(s.class, s.entries)[i].head
 			}
 		}
-		if s.base != 0 {
-			b := t.bases.at(s.base)
-			sum += uint64(b.offset + b.firstAnyAt + b.botCycleAt + b.askedReplyAt)
-			sum += uint64(b.dims[0] + b.fromBot + b.voidReason + b.esc.label + b.turnsAny)
-			sum += uint64(b.esc.at + b.any.offset + b.pauseAt)
+		if hot := t.hot.get(id); hot != nil {
+			sum += uint64(hot.offset + hot.lastAt)
+		} else if s.base != 0 {
+			for words := t.bases.words(s.base); len(words) > 0; words = words[8:] {
+				sum += words[0]
+			}
 		}
 	}
 	return sum

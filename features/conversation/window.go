@@ -77,7 +77,8 @@ type slot struct {
 	revision uint32 // grows with each arrival that changed a fact
 	entries  uint32 // in the slab of its class
 	seqs     uint32 // the same, 0 = no entry carries a seq
-	base     uint32 // in the slab of bases, 0 = nothing has left the window
+	base     uint32 // in the store of bases, 0 = none yet
+	lag      uint32 // the same: entries that have left the window, 0 = none ever
 	touched  uint32 // 1 + place in the table's list of the transaction, 0 = clean
 	timer    int64  // when the earliest promise is due, 0 = none; see timers
 	fired    int64  // latest due time that the watermark has passed
@@ -88,55 +89,29 @@ type slot struct {
 	backfill bool // what arrived last was imported
 }
 
-// classes are the sizes of a slot's window.
-const classes = 3
+// windowLens are the sizes that a slot's window may have, by class.
+func windowLens() []int { return []int{2, 4, 6, 8, 12, windowLen} }
 
-var classLen = [classes]int{4, 8, windowLen}
-
-// entryStore keeps windows in slabs by class.
+// entryStore keeps windows by class.
 type entryStore struct {
-	e4  slab[[4]entry]
-	e8  slab[[8]entry]
-	e16 slab[[windowLen]entry]
-	s4  slab[[4]int64]
-	s8  slab[[8]int64]
-	s16 slab[[windowLen]int64]
+	windows []runs[entry]
+	numbers []runs[int64] // seqs
 }
 
-func (st *entryStore) entries(class uint8, id uint32) []entry {
-	switch class {
-	case 0:
-		return st.e4.at(id)[:]
-	case 1:
-		return st.e8.at(id)[:]
-	}
-	return st.e16.at(id)[:]
+func newEntryStore() entryStore {
+	return entryStore{windows: newRuns[entry](windowLens()), numbers: newRuns[int64](windowLens())}
 }
 
-func (st *entryStore) seqs(class uint8, id uint32) []int64 {
-	switch class {
-	case 0:
-		return st.s4.at(id)[:]
-	case 1:
-		return st.s8.at(id)[:]
-	}
-	return st.s16.at(id)[:]
-}
+func (st *entryStore) entries(class uint8, id uint32) []entry { return st.windows[class].at(id) }
 
-func (st *entryStore) allocEntries(class uint8) uint32 {
-	return [...]func() uint32{st.e4.alloc, st.e8.alloc, st.e16.alloc}[class]()
-}
-
-func (st *entryStore) allocSeqs(class uint8) uint32 {
-	return [...]func() uint32{st.s4.alloc, st.s8.alloc, st.s16.alloc}[class]()
-}
+func (st *entryStore) seqs(class uint8, id uint32) []int64 { return st.numbers[class].at(id) }
 
 func (st *entryStore) release(s *slot) {
 	if s.entries != 0 {
-		[...]func(uint32){st.e4.release, st.e8.release, st.e16.release}[s.class](s.entries)
+		st.windows[s.class].release(s.entries)
 	}
 	if s.seqs != 0 {
-		[...]func(uint32){st.s4.release, st.s8.release, st.s16.release}[s.class](s.seqs)
+		st.numbers[s.class].release(s.seqs)
 	}
 	s.entries, s.seqs = 0, 0
 }
@@ -156,7 +131,7 @@ func (st *entryStore) load(s *slot, w *window) {
 // save writes w back, in the smallest class that fits.
 func (st *entryStore) save(s *slot, w *window) {
 	class := uint8(0)
-	for w.n > classLen[class] {
+	for w.n > st.windows[class].size {
 		class++
 	}
 	if s.entries != 0 && class < s.class {
@@ -165,10 +140,10 @@ func (st *entryStore) save(s *slot, w *window) {
 	if s.entries == 0 || class != s.class {
 		st.release(s)
 		s.class = class
-		s.entries = st.allocEntries(class)
+		s.entries = st.windows[class].alloc()
 	}
 	if s.seqs == 0 && w.anySeq() {
-		s.seqs = st.allocSeqs(class)
+		s.seqs = st.numbers[class].alloc()
 	}
 	s.n, s.byTime = uint8(w.n), w.byTime
 	copy(st.entries(class, s.entries), w.entries[:w.n])
@@ -178,7 +153,9 @@ func (st *entryStore) save(s *slot, w *window) {
 }
 
 func (st *entryStore) bytes() int64 {
-	e, q := int64(unsafe.Sizeof(entry{})), int64(8)
-	return st.e4.chunkCount()*4*e + st.e8.chunkCount()*8*e + st.e16.chunkCount()*windowLen*e +
-		st.s4.chunkCount()*4*q + st.s8.chunkCount()*8*q + st.s16.chunkCount()*windowLen*q
+	n := int64(0)
+	for i := range st.windows {
+		n += st.windows[i].values()*int64(unsafe.Sizeof(entry{})) + st.numbers[i].values()*8
+	}
+	return n
 }
