@@ -30,8 +30,8 @@ help: ## list the targets
 build: ## build bin/usher
 	$(GO) build -trimpath -o $(BIN) ./cmd/usher
 
-demo: libchdb build ## play generated chats through broker, router, sink and engine; more with ARGS="--help"
-	$(BIN) demo --exit $(ARGS)
+demo: libchdb build ## play generated chats through broker, router, sink and engine; on a terminal it stays open
+	$(BIN) demo $$(test -t 1 || echo --exit) $(ARGS)
 
 test: libchdb ## run every test that needs no server
 	$(GO) test -timeout 20m $(PACKAGES)

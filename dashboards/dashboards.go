@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // files is what Write writes. The JSON is embedded rather than built, so that the binary does not
@@ -41,4 +42,32 @@ func Write(dir string) error {
 		}
 		return nil
 	})
+}
+
+// Boards are the boards as Grafana's JSON: the service board first, the others in order of name.
+func Boards() ([][]byte, error) {
+	names, err := fs.Glob(files, "usher-*.json")
+	if err != nil {
+		return nil, fmt.Errorf("cannot list the boards: %w", err)
+	}
+	slices.SortStableFunc(names, func(a, b string) int { return rank(a) - rank(b) })
+	boards := make([][]byte, 0, len(names))
+	for _, name := range names {
+		content, err := files.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the embedded %s: %w", name, err)
+		}
+		boards = append(boards, content)
+	}
+	return boards, nil
+}
+
+// rank puts the boards that people look at first before the others.
+func rank(name string) int {
+	order := []string{"usher-service.json", "usher-routing.json", "usher-quality.json",
+		"usher-pipeline.json", "usher-conversation.json"}
+	if at := slices.Index(order, name); at >= 0 {
+		return at
+	}
+	return len(order)
 }

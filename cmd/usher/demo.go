@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"usher/cmd/usher/internal/config"
+	"usher/pipeline"
 	"usher/pipeline/route"
 	"usher/pipeline/source/kafka"
 	broker "usher/pipeline/source/kafka/embedded"
@@ -54,6 +55,7 @@ type station struct {
 	broker *broker.Broker
 	conn   driver.Conn
 	key    []byte
+	page   string // its address; empty: none
 	began  time.Time
 }
 
@@ -68,13 +70,18 @@ func runDemo(ctx context.Context, o demoOptions) error {
 	stages, stop := context.WithCancel(ctx)
 	defer stop()
 	g, stages := errgroup.WithContext(stages)
+	metrics, reg := newMetrics()
 	k, err := newSink(s.cfg, sinkSettings{
 		Kafka: []kgo.Opt{kgo.SeedBrokers(s.broker.Addr())}, Instance: "demo", Conn: s.conn, Log: s.log,
+		Reg: reg,
 	})
 	if err != nil {
 		return err
 	}
-	g.Go(func() error { return s.route(stages) })
+	if err := s.goPage(stages, g, reg); err != nil {
+		return err
+	}
+	g.Go(func() error { return s.route(stages, metrics) })
 	g.Go(func() error { return k.Run(stages) })
 
 	done := make(chan error, 1)
@@ -206,12 +213,11 @@ func (s *station) clickhouse() clickhouseAt {
 }
 
 // route runs the router's workers.
-func (s *station) route(ctx context.Context) error {
+func (s *station) route(ctx context.Context, metrics *pipeline.Metrics) error {
 	line, err := lineConfig(s.cfg, lineSettings{Key: s.key, Mode: route.Live})
 	if err != nil {
 		return err
 	}
-	metrics, _ := newMetrics()
 	return runRouter(ctx, s.cfg, routerSettings{
 		Brokers: []string{s.broker.Addr()}, Instance: "demo", Line: line, Log: s.log, Metrics: metrics,
 		Patience: s.patience(),
@@ -295,6 +301,9 @@ func waitCaughtUp(ctx context.Context, adm *kadm.Client, group, topic string) er
 
 // stayOpen keeps everything answering until a signal comes: producers may go on publishing.
 func (s *station) stayOpen(ctx context.Context) error {
+	if s.page != "" {
+		fmt.Fprintf(s.o.Streams.out, "\nThe boards are at %s\n", s.page)
+	}
 	fmt.Fprintf(s.o.Streams.out, "\nStill running: Kafka at %s (topic %s), ClickHouse at http://%s. Ctrl-C ends it.\n",
 		s.broker.Addr(), s.cfg.SourceTopic(&s.cfg.Sources[0]), s.engine.Addr())
 	<-ctx.Done()

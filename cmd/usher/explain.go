@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"usher/cmd/usher/internal/config"
 	"usher/features"
 	"usher/features/classifier"
 	"usher/features/classifier/demo"
@@ -75,18 +76,18 @@ type ngram struct {
 }
 
 // explainedModel is the one that a flag names, else the configured, else the one in the binary.
-func (a *app) explainedModel(file string) (*classifier.Model, error) {
+func explainedModel(c *config.Config, file string) (*classifier.Model, error) {
 	switch {
 	case file != "":
 		return loadModelFile(file)
-	case len(a.cfg.Classifier.Models) > 0:
-		return loadModelFile(a.cfg.Classifier.Models[0].File)
+	case len(c.Classifier.Models) > 0:
+		return loadModelFile(c.Classifier.Models[0].File)
 	}
 	return demo.Model()
 }
 
 func (a *app) explain(ctx context.Context, o explainOptions, args []string) error {
-	m, err := a.explainedModel(o.model)
+	m, err := explainedModel(a.cfg, o.model)
 	if err != nil {
 		return err
 	}

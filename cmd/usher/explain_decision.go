@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"usher/cmd/usher/internal/config"
 	"usher/features/classifier"
 	"usher/pipeline/event"
 )
@@ -21,45 +23,78 @@ const rereadTimeout = 20 * time.Second
 func (a *app) decidedText(ctx context.Context, id, data string, m *classifier.Model) (
 	text []byte, note string, err error,
 ) {
-	if raw, err := hex.DecodeString(id); err != nil || len(raw) != 16 {
-		return nil, "", usagef("%q is no id of a decision: 32 hexadecimal digits; to explain a text, use "+
-			"--text", id)
-	}
 	s, closeStore, err := a.openStore(ctx, data)
 	if err != nil {
 		return nil, "", err
 	}
 	defer closeStore()
+	d, err := findDecision(ctx, s, id)
+	if err != nil {
+		return nil, "", err
+	}
+	opts, closeKafka, err := a.openKafka(ctx, data)
+	if err != nil {
+		return nil, "", err
+	}
+	defer closeKafka()
+	text, err = d.message(ctx, a.cfg, opts)
+	return text, d.note(m), err
+}
+
+// origin is what the store knows of where a decision came from.
+type origin struct {
+	id                string
+	place             place
+	checksum, version string // of the model
+}
+
+// findDecision looks a decision up in the store.
+func findDecision(ctx context.Context, s *store, id string) (*origin, error) {
+	if raw, err := hex.DecodeString(id); err != nil || len(raw) != 16 {
+		return nil, usagef("%q is no id of a decision: 32 hexadecimal digits; to explain a text, use "+
+			"--text", id)
+	}
 	rows, err := s.rows(ctx, "SELECT trigger_topic, toString(trigger_partition), toString(trigger_offset), "+
 		"ifNull(model_checksum, ''), ifNull(model_version, '') FROM decisions WHERE id = {id:String} LIMIT 1",
 		map[string]string{"id": id})
 	if err != nil {
-		return nil, "", explain(err)
+		return nil, explain(err)
 	}
 	if len(rows) == 0 {
-		return nil, "", fmt.Errorf("there is no decision %s in %s", id, s.where)
+		return nil, fmt.Errorf("there is no decision %s in %s", id, s.where)
 	}
 	cell := func(i int) string { return fmt.Sprint(rows[0][i]) }
 	partition, errP := strconv.ParseInt(cell(1), 10, 32)
 	offset, errO := strconv.ParseInt(cell(2), 10, 64)
 	if errP != nil || errO != nil {
-		return nil, "", fmt.Errorf("cannot read where decision %s came from", id)
+		return nil, fmt.Errorf("cannot read where decision %s came from", id)
 	}
-	if sum := cell(3); sum != m.Checksum() {
-		note = fmt.Sprintf("version %s decided; %s %s explains: name that model's file with --model",
-			cell(4), m.Name(), m.Version())
+	return &origin{id: id, place: place{cell(0), int32(partition), offset}, checksum: cell(3),
+		version: cell(4)}, nil
+}
+
+// note says when another model explains than the one that decided.
+func (d *origin) note(m *classifier.Model) string {
+	if d.checksum == m.Checksum() {
+		return ""
 	}
-	value, err := a.reread(ctx, data, place{cell(0), int32(partition), offset})
+	return fmt.Sprintf("version %s decided; %s %s explains: name that model's file with --model",
+		d.version, m.Name(), m.Version())
+}
+
+// message reads the text that was decided on again from Kafka, unmasked: it is for masking only.
+func (d *origin) message(ctx context.Context, c *config.Config, opts []kgo.Opt) ([]byte, error) {
+	value, err := readRecord(ctx, opts, d.place)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	var ev event.Event
-	limits := event.Limits{RecordBytes: int(a.cfg.Limits.RecordBytes), Depth: a.cfg.Limits.Depth}
+	limits := event.Limits{RecordBytes: int(c.Limits.RecordBytes), Depth: c.Limits.Depth}
 	env := event.Envelope{NowMS: time.Now().UnixMilli(), Headers: value.headers()}
 	if rej := event.NewDecoder(limits).Decode(value.rec.Value, env, &ev); rej != nil {
-		return nil, "", fmt.Errorf("cannot decode the record of decision %s: %w", id, rej)
+		return nil, fmt.Errorf("cannot decode the record of decision %s: %w", d.id, rej)
 	}
-	return ev.Message.Text, note, nil
+	return ev.Message.Text, nil
 }
 
 // place is where a record lies.
@@ -79,24 +114,16 @@ func (r reread) headers() []event.Header {
 	return out
 }
 
-// reread fetches one record, or says that Kafka keeps it no longer.
-func (a *app) reread(ctx context.Context, data string, p place) (reread, error) {
+// readRecord fetches one record, or says that Kafka keeps it no longer.
+func readRecord(ctx context.Context, opts []kgo.Opt, p place) (reread, error) {
 	ctx, cancel := context.WithTimeout(ctx, rereadTimeout)
 	defer cancel()
-	opts := []kgo.Opt{kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{
-		p.topic: {p.partition: kgo.NewOffset().At(p.offset)},
-	})}
-	if data != "" {
-		b, err := startBroker(ctx, data)
-		if err != nil {
-			return reread{}, err
-		}
-		defer b.Close()
-		opts = append(opts, kgo.SeedBrokers(b.Addr()))
-	}
-	cl, err := a.kafkaClient(opts...)
+	cl, err := kgo.NewClient(append(slices.Clone(opts),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{
+			p.topic: {p.partition: kgo.NewOffset().At(p.offset)},
+		}))...)
 	if err != nil {
-		return reread{}, err
+		return reread{}, usagef("cannot use the kafka settings: %w", err)
 	}
 	defer cl.Close()
 	starts, err := kadm.NewClient(cl).ListStartOffsets(ctx, p.topic)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -69,6 +70,23 @@ func (a *app) kafkaClient(more ...kgo.Opt) (*kgo.Client, error) {
 		return nil, usagef("cannot use the kafka settings: %w", err)
 	}
 	return cl, nil
+}
+
+// openKafka returns the options of a client for the embedded broker of a data directory, or for the
+// configured brokers when dir is empty; closeKafka ends a broker that was started for it.
+func (a *app) openKafka(ctx context.Context, dir string) (opts []kgo.Opt, closeKafka func(), err error) {
+	if dir == "" {
+		if err := a.cfg.LoadSecrets(); err != nil {
+			return nil, nil, err
+		}
+		opts, err = kafkaOptions(a.cfg.Kafka)
+		return opts, func() {}, err
+	}
+	b, err := startBroker(ctx, dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	return []kgo.Opt{kgo.SeedBrokers(b.Addr())}, func() { _ = b.Close() }, nil
 }
 
 // tlsConfig reads the files that a tls section names; path is the section's.

@@ -2,18 +2,14 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"sync"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
@@ -49,7 +45,7 @@ func runRun(ctx context.Context, o runOptions) error {
 			return err
 		}
 	}
-	if err := goAdmin(ctx, g, o, adminHandler(o.Config.Admin, reg, p.ready, p.routes...)); err != nil {
+	if err := p.goAdmin(ctx, g, reg); err != nil {
 		return err
 	}
 	o.Log.Info("usher runs", "instance", instance, "only", o.Only, "admin", o.Config.Admin.Addr)
@@ -199,76 +195,4 @@ func (p *process) awaitSink(ctx context.Context, conn driver.Conn, at clickhouse
 		return listTopics(ctx, kadm.NewClient(cl), p.Config.Topic(config.RowsTopic))
 	})
 	return err
-}
-
-// goAdmin serves metrics and health. Beyond loopback the address must not be reachable without a
-// token, so it is refused until one is configured.
-func goAdmin(ctx context.Context, g *errgroup.Group, o runOptions, handler http.Handler) error {
-	a := o.Config.Admin
-	if a.Addr == "" {
-		return nil
-	}
-	if err := checkAdmin(a); err != nil {
-		return err
-	}
-	ln, err := net.Listen("tcp", a.Addr)
-	if err != nil {
-		return usagef("cannot listen on admin.addr: %w", err)
-	}
-	srv := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
-	g.Go(func() error {
-		<-ctx.Done()
-		stop, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-		defer cancel()
-		return srv.Shutdown(stop)
-	})
-	g.Go(func() error {
-		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("cannot serve the admin address: %w", err)
-		}
-		return nil
-	})
-	return nil
-}
-
-func checkAdmin(a config.Admin) error {
-	host, _, err := net.SplitHostPort(a.Addr)
-	if err != nil {
-		return usagef("cannot use admin.addr: %w", err)
-	}
-	ip := net.ParseIP(host)
-	if host != "localhost" && (ip == nil || !ip.IsLoopback()) && !a.Token.IsSet() {
-		return usagef("admin.addr %s is not a loopback address: set admin.token_file, or listen on "+
-			"127.0.0.1", a.Addr)
-	}
-	return nil
-}
-
-// adminRoute is a path of the admin address; the token is asked for here.
-type adminRoute struct {
-	path    string
-	handler http.Handler
-}
-
-func adminHandler(a config.Admin, reg *prometheus.Registry, ready http.Handler, more ...adminRoute) http.Handler {
-	mux := http.NewServeMux()
-	for _, r := range more {
-		mux.Handle(r.path, r.handler)
-	}
-	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(map[string]string{"status": "ok"})
-	})
-	mux.Handle("GET /readyz", ready)
-	if !a.Token.IsSet() {
-		return mux
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !sameToken(r.Header.Get("Authorization"), "Bearer "+a.Token.Reveal()) {
-			http.Error(w, "a token is required", http.StatusUnauthorized)
-			return
-		}
-		mux.ServeHTTP(w, r)
-	})
 }

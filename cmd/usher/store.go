@@ -25,6 +25,7 @@ type store struct {
 	password config.Secret
 	client   *http.Client
 	where    string // for messages: the address or the data directory
+	settings map[string]string
 }
 
 // configuredStore is the ClickHouse of the configuration.
@@ -95,6 +96,9 @@ func (s *store) query(ctx context.Context, sql, format string, params map[string
 	}
 	if format != "" {
 		q.Set("default_format", format)
+	}
+	for name, value := range s.settings {
+		q.Set(name, value)
 	}
 	for name, value := range params {
 		q.Set("param_"+name, value)
