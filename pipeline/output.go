@@ -45,6 +45,7 @@ type output struct {
 	line   *Line
 	to     Producer
 	arena  []byte
+	recs   records
 	blocks map[int32]*blocks
 	nowMS  int64
 	panics map[int64]int // tries by offset<<16|partition
@@ -61,6 +62,7 @@ func newOutput(cfg RouterConfig, line *Line, to Producer) *output {
 
 func (o *output) begin(nowMS int64) {
 	o.arena = o.arena[:0]
+	o.recs.reset()
 	o.nowMS = nowMS
 	for _, b := range o.blocks {
 		b.reset()
@@ -166,9 +168,10 @@ func (o *output) produce(topic string, key []byte, build func([]byte) []byte) {
 	o.arena = append(o.arena, key...)
 	valueAt := len(o.arena)
 	o.arena = build(o.arena)
-	o.to.Produce(&kgo.Record{
-		Topic: topic, Key: o.arena[keyAt:valueAt:valueAt], Value: o.arena[valueAt:len(o.arena):len(o.arena)],
-	})
+	rec := o.recs.next()
+	rec.Topic, rec.Key = topic, o.arena[keyAt:valueAt:valueAt]
+	rec.Value = o.arena[valueAt:len(o.arena):len(o.arena)]
+	o.to.Produce(rec)
 }
 
 // cut sends the blocks that have reached the size limit of a record, before the next record adds to
@@ -242,7 +245,8 @@ func (o *output) state(part *partition, key, value []byte) {
 	o.arena = append(o.arena, key...)
 	valueAt := len(o.arena)
 	o.arena = append(o.arena, value...)
-	rec := &kgo.Record{Topic: o.cfg.Topics.State, Partition: part.id, Key: o.arena[keyAt:valueAt:valueAt]}
+	rec := o.recs.next()
+	rec.Topic, rec.Partition, rec.Key = o.cfg.Topics.State, part.id, o.arena[keyAt:valueAt:valueAt]
 	if value != nil {
 		rec.Value = o.arena[valueAt:len(o.arena):len(o.arena)]
 	}
