@@ -40,11 +40,12 @@ func applySchema(ctx context.Context, at clickhouseAt, c *config.Config) ([]stri
 	if err := migrate.Apply(ctx, conn); err != nil {
 		return nil, err
 	}
-	if err := writeEstimates(ctx, conn, c); err != nil {
-		return nil, err
-	}
-	if err := writeTenants(ctx, conn, c); err != nil {
-		return nil, err
+	for _, write := range []func(context.Context, driver.Conn, *config.Config) error{
+		writeEstimates, writeKPISettings, writeZones, writeTenants,
+	} {
+		if err := write(ctx, conn, c); err != nil {
+			return nil, err
+		}
 	}
 	return []string{fmt.Sprintf("database %s has schema %d: %d tables, and their views", database,
 		schema.Version, len(schema.Tables()))}, nil

@@ -1,6 +1,7 @@
 package migrate_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -100,7 +101,7 @@ func TestEveryViewIsDefined(t *testing.T) {
 	conn := enginetest.Open(t)
 	for _, k := range views.KPIs() {
 		got := enginetest.Query(t, conn, "SELECT comment FROM system.tables WHERE name = '"+k.View()+"'")
-		if !strings.HasPrefix(got, k.Name+" v1") {
+		if !strings.HasPrefix(got, fmt.Sprintf("%s v%d ", k.Name, k.Version)) {
 			t.Errorf("%s has comment %q", k.View(), got)
 		}
 		for what, text := range map[string]string{

@@ -28,6 +28,8 @@ const (
 	TableKPIs          = "kpi_definitions"
 	TableTenants       = "tenants"
 	TableEstimates     = "estimates"
+	TableZoneOffsets   = "zone_offsets"
+	TableKPISettings   = "kpi_settings"
 )
 
 // Writer says who fills a table, and thereby which columns the position adds.
@@ -135,6 +137,10 @@ var Tables = sync.OnceValue(func() []*Table {
 		direct[Tenant](TableTenants, "tenant, from a moment on", "ReplacingMergeTree(updated_at)",
 			"(name, valid_from)"),
 		direct[Estimate](TableEstimates, "configured figure behind a KPI, from a moment on",
+			"ReplacingMergeTree(updated_at)", "(name, valid_from)"),
+		direct[ZoneOffset](TableZoneOffsets, "span in which a zone's clocks keep their distance from UTC",
+			"ReplacingMergeTree(updated_at)", "(zone, from_at, updated_at)"),
+		direct[KPISetting](TableKPISettings, "configured part of a KPI's definition, from a moment on",
 			"ReplacingMergeTree(updated_at)", "(name, valid_from)"),
 	)
 })

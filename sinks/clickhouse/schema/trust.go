@@ -112,3 +112,22 @@ type Estimate struct {
 	ValidFrom Instant      `ch:"valid_from"`
 	UpdatedAt Instant      `ch:"updated_at"`
 }
+
+// ZoneOffset says how far a zone's clocks are from UTC in a span of time: what the server needs to
+// cut time into a tenant's days, since it takes no zone from a column. The rows of one UpdatedAt are
+// whole; the newest count.
+type ZoneOffset struct {
+	Zone      string  `ch:"zone" type:"lc"`
+	FromAt    Instant `ch:"from_at"`
+	UntilAt   Instant `ch:"until_at"` // exclusive
+	OffsetMS  int64   `ch:"offset_ms"`
+	UpdatedAt Instant `ch:"updated_at"`
+}
+
+// KPISetting is a configured part of a KPI's definition, from a moment on.
+type KPISetting struct {
+	Name      string   `ch:"name" type:"lc"`
+	Values    []string `ch:"values"` // numbers, in the unit that ends the name
+	ValidFrom Instant  `ch:"valid_from"`
+	UpdatedAt Instant  `ch:"updated_at"`
+}

@@ -107,7 +107,7 @@ func waitingKPIs() []KPI {
 		judged("missed", "waiting and without any reply"),
 		judged("dropped", "waiting after a reply"),
 		{
-			Name: "abandoned", Version: 1, Form: Rate, source: fromCycles,
+			Name: "abandoned", Version: 2, Form: Rate, source: fromCycles,
 			where: "offered", needs: []string{"session_end"},
 			num: abandonedNum,
 			counted: "assumeNotNull(multiIf(" + abandonedNum + ", " +
@@ -120,18 +120,20 @@ func waitingKPIs() []KPI {
 				"opened_day))",
 			started: "opened_at", final: "closed_at IS NOT NULL OR first_reply_any_at IS NOT NULL",
 			Definition: "Offered cycles whose visitor left or timed out while waiting for the first " +
-				"reply, later than short_abandon (10 s) after opening.",
+				"reply, later than short_abandon after opening.",
 			Formula: "num / den", Numerator: "cycles left before the first reply",
 			Denominator: "cycles offered: assign, transfer, escalate or inbox", Unit: "share",
-			Source:    "Amazon Connect, Genesys",
-			EdgeCases: "a reply or a customer message afterwards takes it back",
-			Example:   "question 12:00, left 12:05: 1 / 1",
+			Source: "Amazon Connect, Genesys",
+			EdgeCases: "a reply or a customer message afterwards takes it back; short_abandon is " +
+				"service_level.short_abandon of the configuration, 10 s unless set",
+			Example: "question 12:00, left 12:05: 1 / 1",
 		},
 	}
 }
 
-// shortAbandonMS is service_level.short_abandon's default: who leaves sooner has not waited.
-const shortAbandonMS = "10000"
+// shortAbandonMS is service_level.short_abandon, by default 10 s: who leaves sooner has not waited.
+const shortAbandonMS = "(SELECT if(count() = 0, 10000, toInt64(argMax(values, (valid_from, updated_at))[1])) " +
+	"FROM kpi_settings WHERE name = 'short_abandon_ms')"
 
 const abandonedNum = "(abandoned AND dateDiff('millisecond', opened_at, " +
 	"assumeNotNull(coalesce(abandoned_at, judged_at, opened_at))) > " + shortAbandonMS + ")"

@@ -1,10 +1,15 @@
 package views
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
-// serviceWithinMS are the Y of service_level: a row per cycle and Y. They are the defaults of the
-// configuration's service_level.within.
-const serviceWithinMS = "[180000, 900000]"
+// serviceWithinMS are the Y of service_level, a row per cycle and Y: service_level.within of the
+// configuration, by default 3 and 15 minutes.
+const serviceWithinMS = "(SELECT if(count() = 0, [180000, 900000], " +
+	"arrayMap(y -> toInt64(y), argMax(values, (valid_from, updated_at)))) " +
+	"FROM kpi_settings WHERE name = 'service_level_within_ms')"
 
 // Of service_level: the wait that it holds to Y, and whether that wait ended within Y.
 const (
@@ -23,7 +28,7 @@ const shortAbandoned = "(abandoned AND dateDiff('millisecond', opened_at, " +
 
 func serviceLevel() KPI {
 	return KPI{
-		Name: "service_level", Version: 1, Form: Rate, source: source{`(
+		Name: "service_level", Version: 2, Form: Rate, source: source{`(
     SELECT *, arrayJoin(` + serviceWithinMS + `) AS within_ms
     FROM conversations_latest
 )`, "voided = ''"},
@@ -38,15 +43,15 @@ func serviceLevel() KPI {
 		final: "closed_at IS NOT NULL OR first_reply_human_at IS NOT NULL OR (NOT " + inTime +
 			" AND now64(3, 'UTC') > " + dueAt + ")",
 		extra: []string{"within_ms"},
-		Definition: "Cycles offered, less short abandons (10 s) and flow-out, whose first human reply " +
-			"(first reply where a bot answered and nothing escalated) came within Y: a row per Y of " +
-			"3 min and 15 min, in within_ms.",
+		Definition: "Cycles offered, less short abandons and flow-out, whose first human reply (first " +
+			"reply where a bot answered and nothing escalated) came within Y: a row per Y, in within_ms.",
 		Formula: "num / den where within_ms = Y", Numerator: "cycles answered within Y",
 		Denominator: "cycles offered less short abandons and flow-out", Unit: "share",
 		Source: "Genesys, Amazon Connect",
 		EdgeCases: "an unanswered or later answered cycle counts against it at started_at + Y; a cycle " +
 			"without a customer message has nobody waiting and no row; group by within_ms, never sum " +
-			"over it",
+			"over it; Y and short_abandon are service_level of the configuration, unless set 3 min and " +
+			"15 min, 10 s",
 		Example: "question 12:00, agent 12:08: 0 / 1 for 3 min, 1 / 1 for 15 min",
 		Notes: "A row that counts against it lies in the day its wait began: the tenant's day of " +
 			"started_at + Y is not stored.",
@@ -55,10 +60,34 @@ func serviceLevel() KPI {
 
 const (
 	// offline are the values of agent_status.status, an open set, that mean nobody is there.
-	offline = "('offline', 'away', 'logged_out', 'invisible')"
-	// msPerDay: days of occupancy are UTC's, which have no changes of the clock.
+	offline  = "('offline', 'away', 'logged_out', 'invisible')"
 	msPerDay = "86400000"
 )
+
+// regimes are, per tenant, the spans (from, until, offset in ms) in which its clocks keep their
+// distance from UTC. A tenant without a zone of its own has that of `default`, else UTC.
+const regimes = `(
+    SELECT s.*, if(empty(own.regimes), base.regimes, own.regimes) AS regimes
+    FROM %s AS s
+    LEFT JOIN (` + zonedTenants + `) AS own ON own.name = s.tenant
+    CROSS JOIN (
+        SELECT if(count() = 0, [(toInt64(0), toInt64(4102444800000), toInt64(0))], any(t.regimes)) AS regimes
+        FROM (` + zonedTenants + `) AS t
+        WHERE t.name = 'default'
+    ) AS base
+)`
+
+const zonedTenants = `SELECT t.name AS name, z.regimes AS regimes
+        FROM (
+            SELECT name, argMax(zone, (valid_from, updated_at)) AS zone FROM tenants GROUP BY name
+        ) AS t
+        INNER JOIN (
+            SELECT zone, groupArray((toUnixTimestamp64Milli(from_at), toUnixTimestamp64Milli(until_at),
+                offset_ms)) AS regimes
+            FROM zone_offsets
+            WHERE (zone, updated_at) IN (SELECT zone, max(updated_at) FROM zone_offsets GROUP BY zone)
+            GROUP BY zone
+        ) AS z ON z.zone = t.zone`
 
 // held are the spans that each agent had a conversation assigned with status open. It follows the
 // events as handle_ms does: only by them can the time be cut at midnight. Per conversation the fold
@@ -109,15 +138,26 @@ const present = `SELECT tenant, actor_id AS agent, agent_status AS status,
     WINDOW w AS (PARTITION BY tenant, actor_id ORDER BY time, id
         ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)`
 
-// perDay cuts spans at midnight; what runs on lasts until now.
+// perDay cuts spans at the tenant's midnights; what runs on lasts until now. Within one regime a
+// local clock runs evenly, so there the days are cut in local time.
 func perDay(spans, pick string) string {
-	return `SELECT tenant, agent, intDiv(at, ` + msPerDay + `) + i AS day_number,
-        least(ends, (day_number + 1) * ` + msPerDay + `) - greatest(at, day_number * ` + msPerDay + `) AS ms
+	return `SELECT tenant, agent, intDiv(a, ` + msPerDay + `) + i AS day_number,
+        least(b, (day_number + 1) * ` + msPerDay + `) - greatest(a, day_number * ` + msPerDay + `) AS ms
     FROM (
-        SELECT *, ifNull(until, toUnixTimestamp64Milli(now64(3, 'UTC'))) AS ends FROM (` + spans + `)
-        WHERE ` + pick + ` AND ends > at
+        SELECT tenant, agent, greatest(at, r.1) + r.3 AS a, least(ends, r.2) + r.3 AS b
+        FROM ` + fmt.Sprintf(regimes, `(
+            SELECT *, ifNull(until, toUnixTimestamp64Milli(now64(3, 'UTC'))) AS ends FROM (`+spans+`)
+            WHERE `+pick+` AND ends > at
+        )`) + `
+        ARRAY JOIN arrayFilter(x -> x.1 < ends AND x.2 > at, regimes) AS r
     )
-    ARRAY JOIN range(toUInt64(intDiv(ends - 1, ` + msPerDay + `) - intDiv(at, ` + msPerDay + `) + 1)) AS i`
+    ARRAY JOIN range(toUInt64(intDiv(b - 1, ` + msPerDay + `) - intDiv(a, ` + msPerDay + `) + 1)) AS i`
+}
+
+// midnight is when a day begins on a tenant's clock: the first instant that shows its date.
+func midnight(day string) string {
+	return "fromUnixTimestamp64Milli(arrayMin(x -> greatest(x.1, (" + day + ") * " + msPerDay + " - x.3), " +
+		"arrayFilter(x -> x.2 + x.3 > (" + day + ") * " + msPerDay + ", regimes)), 'UTC')"
 }
 
 // occupancy goes by the events themselves: an agent's day crosses conversations.
@@ -134,32 +174,36 @@ func occupancy() KPI {
 	}
 	from := `(
     SELECT tenant, ` + empty + `
-        toDate(day_number) AS on_day, toDateTime64(on_day, 3, 'UTC') AS day_start,
-        sum(online) AS online_ms, sum(handling) AS handling_ms
+        toDate(day_number) AS on_day, online_ms, handling_ms,
+        ` + midnight("day_number") + ` AS day_start, ` + midnight("day_number + 1") + ` AS day_end
+    FROM ` + fmt.Sprintf(regimes, `(
+        SELECT tenant, agent, day_number, sum(online) AS online_ms, sum(handling) AS handling_ms
     FROM (
         SELECT tenant, agent, day_number, ms AS online, 0 AS handling
-        FROM (` + perDay(present, "status NOT IN "+offline) + `)
+        FROM (`+perDay(present, "status NOT IN "+offline)+`)
         UNION ALL
         SELECT tenant, agent, day_number, 0, ms
-        FROM (` + perDay(held, "1") + `)
+        FROM (`+perDay(held, "1")+`)
     )
     GROUP BY tenant, agent, day_number
     HAVING online_ms > 0
+    )`) + `
 )`
 	return KPI{
-		Name: "occupancy", Version: 1, Form: Rate, source: source{from: from},
+		Name: "occupancy", Version: 2, Form: Rate, source: source{from: from},
 		needs: []string{"agent_status"}, num: "handling_ms", den: "online_ms",
-		counted: "day_start + INTERVAL 1 DAY", day: "on_day", started: "day_start",
-		final: "now64(3, 'UTC') >= day_start + INTERVAL 1 DAY",
-		Definition: "Per agent and day: time with a conversation assigned and open, clipped to the " +
-			"day, of the time online.",
+		counted: "day_end", day: "on_day", started: "day_start",
+		final: "now64(3, 'UTC') >= day_end",
+		Definition: "Per agent and day of the tenant's zone: time with a conversation assigned and " +
+			"open, each conversation counted for itself and clipped to the day, of the time online.",
 		Formula: "sum(num) / sum(den)", Numerator: "ms handling, clipped to the day",
 		Denominator: "ms online, clipped to the day", Unit: "share",
 		Source: "Amazon Connect, Genesys; Rocket.Chat #33080",
-		EdgeCases: "two conversations at once count twice, so it can pass 1; hold, pending and snoozed " +
-			"do not count; what runs on lasts until now",
+		EdgeCases: "num may exceed den: two conversations at once count twice, and what stays assigned " +
+			"while the agent is offline counts on; hold, pending and snoozed do not count; what runs on " +
+			"lasts until now; a day without time online has no row; a day is 23 or 25 h where clocks change",
 		Example: "online 10:00 to 18:00, 2 h assigned: 7200000 / 28800000",
-		Notes: "Days are UTC's. Offline is " + strings.Trim(strings.ReplaceAll(offline, "'", ""), "()") +
+		Notes: "Days are those of the tenant's present zone. Offline is " + strings.Trim(strings.ReplaceAll(offline, "'", ""), "()") +
 			"; every other status is online. One row an agent and day, so there are no ids.",
 	}
 }
