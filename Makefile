@@ -9,6 +9,7 @@ FUZZTIME  ?= 20s
 BENCHTIME ?= 1s
 BENCH     ?= .
 KILLS     ?= 10
+MINUTES   ?= 60
 SEED      ?= 1
 RATE      ?= 150
 RECORDS   ?= 200000
@@ -22,7 +23,7 @@ KAFKA_PACKAGES = $$(grep -rlE --include='*_test.go' 'USHER_TEST_KAFKA|kafkatest'
 GO_FOLDERS   = bench cmd dashboards features pipeline sinks
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-race test-kafka fuzz hostile sim torture bench dashboards lint fmt libchdb clean
+.PHONY: help build demo test test-race test-kafka fuzz hostile sim torture soak bench dashboards lint fmt libchdb clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +59,10 @@ sim: ## play both protocols on a model of Kafka and ClickHouse: SEEDS worlds (30
 
 torture: libchdb ## kill router, sink, engine and a real Kafka KILLS times (10; SEED, RATE) and recount every row
 	USHER_TORTURE_KILLS=$(KILLS) USHER_TORTURE_SEED=$(SEED) USHER_TORTURE_RATE=$(RATE) \
+	  $(GO) test -count=1 -timeout 6h -v -run '^TestTorture$$' ./bench/torture
+
+soak: libchdb ## the same at a steady rate for MINUTES (60), a kill every two: memory, goroutines, parts a second
+	USHER_SOAK_MINUTES=$(MINUTES) USHER_TORTURE_SEED=$(SEED) USHER_TORTURE_RATE=$(RATE) \
 	  $(GO) test -count=1 -timeout 6h -v -run '^TestTorture$$' ./bench/torture
 
 bench: ## run the micro benchmarks (BENCH=pattern, BENCHTIME=1s)

@@ -135,6 +135,7 @@ type conversation struct {
 	common  []byte // the members that every event of it carries
 	startMS int64
 	number  uint64 // of the conversation, for customer and order numbers
+	visit   uint16
 	agent   int
 	second  int // who takes over after a transfer
 	lang    uint8
@@ -153,7 +154,8 @@ func (c *conversation) reset(cfg *Config, tenants []tenant, b begin) {
 	}
 	r := rng(seed)
 	*c = conversation{seed: r.next(), tenant: t, steps: c.steps[:0], id: c.id[:0],
-		common: c.common[:0], startMS: b.atMS, number: b.ordinal, agent: r.below(t.agents)}
+		common: c.common[:0], startMS: b.atMS, number: b.ordinal, visit: cfg.Visit,
+		agent: r.below(t.agents)}
 	c.second = (c.agent + 1 + r.below(max(t.agents-1, 1))) % t.agents
 	c.lang = uint8(r.pick(t.langs[:]))
 	c.line = uint8(c.pickLine(&r))

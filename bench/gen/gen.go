@@ -23,6 +23,11 @@ type Config struct {
 	Span          time.Duration // conversations begin in [EndMS − Span, EndMS); 14 days when zero
 	Tenants       []string      // names out of Tenants(); all when empty
 
+	// Visit is how often these conversations have been told before: the same Seed, Conversations and
+	// Span, with an EndMS whole weeks later, bring the same customers back to the same conversations,
+	// under event ids and sequence numbers of their own.
+	Visit uint16
+
 	Broken     int // records that must become dead letters; default 10
 	Duplicates int // events sent twice, at most four events of the conversation apart; default 60
 	Displaced  int // events up to eight events of the conversation late; default 150

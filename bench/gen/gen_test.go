@@ -414,3 +414,36 @@ func BenchmarkNext(b *testing.B) {
 	}
 	b.SetBytes(bytes / int64(b.N))
 }
+
+// TestVisits: later visits bring the same conversations, and no event a second time.
+func TestVisits(t *testing.T) {
+	const week = 7 * 24 * time.Hour
+	events := map[string]int{} // by id, the visit that brought it
+	var first map[string]bool
+	for visit := range 3 {
+		g := mustNew(t, Config{Seed: 5, Conversations: 400, Span: week, Visit: uint16(visit),
+			EndMS: anchorMS + int64(visit)*week.Milliseconds(), Broken: -1})
+		ids := map[string]bool{}
+		var rec Record
+		for g.Next(&rec) {
+			var e struct{ ID string }
+			if err := json.Unmarshal(rec.Value, &e); err != nil {
+				t.Fatal(err)
+			}
+			if before, ok := events[e.ID]; ok && before != visit {
+				t.Fatalf("event %s comes in visit %d and in visit %d", e.ID, before, visit)
+			}
+			events[e.ID] = visit
+			if rec.ConversationID != nil {
+				ids[string(rec.ConversationID)] = true
+			}
+		}
+		if first == nil {
+			first = ids
+		}
+		if !maps.Equal(ids, first) {
+			t.Errorf("visit %d is to %d conversations, the first was to %d, or to others", visit, len(ids),
+				len(first))
+		}
+	}
+}

@@ -18,7 +18,7 @@ func (g *Generator) render(rec *Record, c *conversation, s *step) {
 	b = g.appendTime(b, c.tenant, s.atMS)
 	b = append(b, c.common...)
 	if c.tenant.seq && !c.roster {
-		b = strconv.AppendUint(append(b, `,"seq":`...), uint64(s.ord)+1, 10)
+		b = strconv.AppendUint(append(b, `,"seq":`...), c.place(s.ord)+1, 10)
 	}
 	if s.ord == 0 && !c.roster {
 		b = c.appendFirst(b)
@@ -106,8 +106,11 @@ func (c *conversation) appendFirst(b []byte) []byte {
 // appendEventID writes 64 bits: unique in the conversation, because mix is a bijection, and among
 // five million events but for a chance of one in a million.
 func appendEventID(b []byte, c *conversation, ord uint16) []byte {
-	return appendBase32(append(b, "01K"...), mix(c.seed+uint64(ord)), 13)
+	return appendBase32(append(b, "01K"...), mix(c.seed+c.place(ord)), 13)
 }
+
+// place is that of a step among all visits of the conversation.
+func (c *conversation) place(ord uint16) uint64 { return uint64(c.visit)<<16 | uint64(ord) }
 
 func (g *Generator) appendTime(b []byte, t *tenant, ms int64) []byte {
 	switch t.form {

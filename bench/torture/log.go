@@ -13,7 +13,7 @@ import (
 )
 
 // readTimeout bounds the reading of one topic to its stable end.
-const readTimeout = 90 * time.Second
+const readTimeout = 300 * time.Second
 
 // position is where an input record lies.
 type position struct {

@@ -219,7 +219,7 @@ type broker struct {
 
 func (b *broker) run(args ...string) (string, error) {
 	cmd := exec.Command(b.script, args...)
-	cmd.Env = append(os.Environ(), "USHER_TEST_KAFKA_HEAP=512m",
+	cmd.Env = append(os.Environ(), "USHER_TEST_KAFKA_HEAP=512m", "USHER_TEST_KAFKA_START_S=300",
 		fmt.Sprintf("USHER_TEST_KAFKA_PROXY=%d,%d", b.ports[0], b.ports[1]))
 	var errs bytes.Buffer
 	cmd.Stderr = &errs

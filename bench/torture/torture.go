@@ -15,21 +15,22 @@ import (
 
 // Config says how hard, and with what.
 type Config struct {
-	Kills       int    // how many processes are killed; as many disturbances come between them
-	Seed        uint64 // of the choice of faults and of the traffic
-	Rate        int    // events a second; 150 when zero
-	Dir         string // an empty directory for data, configurations and logs
-	Binary      string // usher
-	KafkaScript string // kafka.sh
-	Oracle      string // the directory bench/oracle
+	Kills       int           // how many processes are killed; as many disturbances come between them
+	Seed        uint64        // of the choice of faults and of the traffic
+	Rate        int           // events a second; 150 when zero
+	Soak        time.Duration // when not zero: a kill every two minutes for so long, instead of Kills
+	Dir         string        // an empty directory for data, configurations and logs
+	Binary      string        // usher
+	KafkaScript string        // kafka.sh
+	Oracle      string        // the directory bench/oracle
 	Out         io.Writer
 }
 
 const (
 	rateDefault = 150
 	warmUp      = 5 * time.Second // of traffic before the first fault
-	drainAtMost = 180 * time.Second
-	calmAtMost  = 300 * time.Second
+	drainAtMost = 600 * time.Second
+	calmAtMost  = 900 * time.Second
 	auditTries  = 5
 )
 
@@ -45,13 +46,14 @@ type Report struct {
 	Faults      []string      // processes that ended though nobody asked
 	Stuck       string
 	Audit       error
+	Soak        *Soak // of a soak
 	Verdict     *Verdict
 }
 
 // Failed reports whether anything was lost, doubled, stuck, different or ended by itself.
 func (r *Report) Failed() bool {
 	return r.Verdict == nil || !r.Verdict.Holds() || r.Stuck != "" || r.Audit != nil ||
-		len(r.Faults)+len(r.Promises) > 0
+		len(r.Faults)+len(r.Promises) > 0 || r.Soak != nil && len(r.Soak.Findings) > 0
 }
 
 // Run tortures usher, and returns what became of it. The error is about the test bed.
@@ -84,7 +86,8 @@ func (b *bed) torment(ctx context.Context, report *Report) error {
 		return err
 	}
 	defer log.Close()
-	t := &traffic{brokers: b.broker.addr, seed: b.cfg.Seed, rate: b.cfg.Rate, log: log}
+	t := &traffic{brokers: b.broker.addr, seed: b.cfg.Seed, rate: b.cfg.Rate, log: log,
+		returning: b.cfg.Soak > 0}
 	w := &watcher{adm: b.adm}
 	watching, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
@@ -103,14 +106,7 @@ func (b *bed) torment(ctx context.Context, report *Report) error {
 	if !w.settled(ctx, stuckAfter) {
 		return fmt.Errorf("usher does not begin to store within %v: see the logs in %s", stuckAfter, b.cfg.Dir)
 	}
-	hurtErr := b.scenarios(ctx, w)
-	orderly := b.longestStop // later ones may meet an outage
-	if hurtErr == nil {
-		hurtErr = b.hurtAll(ctx, w, rand.New(rand.NewPCG(b.cfg.Seed, 1)))
-	}
-	if orderly > stopAtMost {
-		b.broken("end in order: it took %.1f s, at most %v are promised", orderly.Seconds(), stopAtMost)
-	}
+	hurtErr := b.hurtBy(ctx, w, report)
 	stopTraffic()
 	if err := errors.Join(<-produced, b.heal()); err != nil {
 		return err
@@ -137,6 +133,22 @@ func (b *bed) torment(ctx context.Context, report *Report) error {
 	report.Sent, report.Tallies, report.LongestStop = t.sent.Load(), w.tallies(), b.longestStop
 	report.Restart, report.Promises = b.restart, b.promises
 	return nil
+}
+
+// hurtBy does everything that is to be survived.
+func (b *bed) hurtBy(ctx context.Context, w *watcher, report *Report) error {
+	if b.cfg.Soak > 0 {
+		return b.soak(ctx, w, report)
+	}
+	err := b.scenarios(ctx, w)
+	orderly := b.longestStop // later ones may meet an outage
+	if err == nil {
+		err = b.hurtAll(ctx, w, rand.New(rand.NewPCG(b.cfg.Seed, 1)))
+	}
+	if orderly > stopAtMost {
+		b.broken("end in order: it took %.1f s, at most %v are promised", orderly.Seconds(), stopAtMost)
+	}
+	return err
 }
 
 // audit asks usher itself; the last markers may still be on their way to the sink.
@@ -182,7 +194,7 @@ func (b *bed) playAgain(ctx context.Context, l *inputLog) error {
 		}
 		defer p.killForGood()
 	}
-	deadline := time.Now().Add(calmAtMost)
+	deadline := time.Now().Add(max(calmAtMost, b.cfg.Soak/2))
 	for time.Now().Before(deadline) && ctx.Err() == nil {
 		time.Sleep(watchEvery)
 		routed, err := again.committed(ctx, calm.prefix+"usher.router", eventsTopic)
@@ -203,7 +215,13 @@ func (b *bed) playAgain(ctx context.Context, l *inputLog) error {
 
 // Print writes the table.
 func (r *Report) Print(out io.Writer) {
-	fmt.Fprintf(out, "\ntorture: %d kills, seed %d, %d events/s, %.0f s\n\n", r.Config.Kills, r.Config.Seed,
+	kills := 0
+	for _, t := range r.Tallies {
+		if t.kill {
+			kills += t.times
+		}
+	}
+	fmt.Fprintf(out, "\ntorture: %d kills, seed %d, %d events/s, %.0f s\n\n", kills, r.Config.Seed,
 		r.Config.Rate, r.Took.Seconds())
 	fmt.Fprintf(out, "%-28s %6s %18s %18s\n", "fault", "times", "median recovery", "longest recovery")
 	var longest time.Duration
@@ -217,8 +235,9 @@ func (r *Report) Print(out io.Writer) {
 	}
 	v := r.Verdict
 	fmt.Fprintf(out, "\nrecovery is the time from the fault until all that the log held then was routed and stored\n")
-	fmt.Fprintf(out, "\n%-28s %d\n%-28s %d\n%-28s %d\n%-28s %d\n", "events", v.Events, "dead letters",
-		v.DeadLetters, "declared gaps (offsets)", v.Gaps, "decisions", v.Decisions)
+	fmt.Fprintf(out, "\n%-28s %d\n%-28s %d\n%-28s %d\n%-28s %d\n%-28s %d\n", "events", v.Events, "dead letters",
+		v.DeadLetters, "declared gaps (offsets)", v.Gaps, "decisions", v.Decisions,
+		"SLA promises", v.Promises)
 	fmt.Fprintf(out, "%-28s %d\n%-28s %d\n%-28s %d, %d rows\n", "conversations recounted", v.Recounted,
 		"KPI facts recounted", v.Facts, "tables and views compared", v.Compared, v.CalmRows)
 	fmt.Fprintf(out, "%-28s %d\n%-28s %d\n%-28s %d\n", "lost", v.Lost, "duplicated", v.Duplicated,
@@ -228,6 +247,10 @@ func (r *Report) Print(out io.Writer) {
 		"restart to first decision", r.Restart.Seconds())
 	fmt.Fprintf(out, "%-28s %d\n%-28s %d\n", "ended by themselves", len(r.Faults),
 		"promises not kept", len(r.Promises))
+	if r.Soak != nil {
+		r.Soak.print(out)
+		v.Notes = append(v.Notes, r.Soak.Findings...)
+	}
 	if r.Audit != nil {
 		fmt.Fprintf(out, "usher audit: %v\n", r.Audit)
 	}

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"usher/sinks/clickhouse/embedded"
 )
@@ -13,9 +14,9 @@ import (
 // TestTorture is `make torture KILLS=n SEED=s RATE=r`. It needs Java, Maven once, and the engine. The
 // directory of data and logs is kept when it fails, or when USHER_TORTURE_DIR names one.
 func TestTorture(t *testing.T) {
-	kills := number(t, "USHER_TORTURE_KILLS", -1)
-	if kills < 0 {
-		t.Skip("`make torture KILLS=10` starts what this test needs and runs it")
+	kills, minutes := number(t, "USHER_TORTURE_KILLS", -1), number(t, "USHER_SOAK_MINUTES", 0)
+	if kills < 0 && minutes == 0 {
+		t.Skip("`make torture KILLS=10` and `make soak MINUTES=60` start what this test needs and run it")
 	}
 	if _, err := embedded.LibraryPath(); err != nil {
 		t.Fatal(err)
@@ -44,7 +45,7 @@ func TestTorture(t *testing.T) {
 		t.Fatal(err)
 	}
 	report, err := Run(t.Context(), Config{
-		Kills: kills, Seed: uint64(number(t, "USHER_TORTURE_SEED", 1)),
+		Kills: kills, Soak: time.Duration(minutes) * time.Minute, Seed: uint64(number(t, "USHER_TORTURE_SEED", 1)),
 		Rate: number(t, "USHER_TORTURE_RATE", 0), Dir: dir, Binary: binary,
 		KafkaScript: "../../pipeline/source/kafka/kafkatest/kafka.sh", Oracle: "../oracle", Out: os.Stdout,
 	})

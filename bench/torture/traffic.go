@@ -19,7 +19,8 @@ const codeHeader = "torture.code"
 // The rhythm of the producer.
 const (
 	batchEvery    = 100 * time.Millisecond
-	abortedEach   = 40 // one transaction in so many is aborted and sent again
+	batchMost     = time.Second // of events in one transaction: what a slow machine makes up for
+	abortedEach   = 40          // one transaction in so many is aborted and sent again
 	trafficWait   = 45 * time.Second
 	eventsPerChat = 13
 )
@@ -27,12 +28,22 @@ const (
 // trafficEnd is when generated events end: long past, so that no clock of a run matters to them.
 const trafficEnd = 1_780_000_000_000
 
+// visitEvery is the time between two visits to all conversations, and visitsEnd when the first of
+// them ends: some 90 fit in before trafficEnd.
+const (
+	visitEvery = 7 * 24 * time.Hour
+	visitsEnd  = trafficEnd - 90*7*24*3600*1000
+)
+
 // traffic is the producer: transactional, at a steady rate, beside the proxy.
 type traffic struct {
 	brokers string
 	seed    uint64
 	rate    int // events a second
 	log     io.Writer
+
+	// returning lets the same conversations come again, week after week, so that their number is bounded.
+	returning bool
 
 	gen   *gen.Generator
 	round uint64
@@ -49,6 +60,7 @@ func (t *traffic) run(ctx context.Context) error {
 			cl.Close()
 		}
 	}()
+	last := time.Now()
 	tick := time.NewTicker(batchEvery)
 	defer tick.Stop()
 	for {
@@ -57,7 +69,9 @@ func (t *traffic) run(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		batch, err := t.batch(int(time.Duration(t.rate) * batchEvery / time.Second))
+		due := min(time.Since(last), batchMost)
+		last = time.Now()
+		batch, err := t.batch(int(time.Duration(t.rate) * due / time.Second))
 		if err != nil {
 			return err
 		}
@@ -113,6 +127,17 @@ func transact(cl *kgo.Client, batch []*kgo.Record, abort bool) error {
 	return nil
 }
 
+// tale is the configuration of the next stream of conversations, a minute's worth.
+func (t *traffic) tale() gen.Config {
+	cfg := gen.Config{Seed: t.seed<<16 + t.round, Conversations: max(100, t.rate*60/eventsPerChat),
+		EndMS: trafficEnd, Broken: 60, FarLate: 10}
+	if t.returning {
+		cfg.Seed, cfg.Visit, cfg.Span = t.seed<<16, uint16(t.round), visitEvery
+		cfg.EndMS = visitsEnd + int64(t.round)*visitEvery.Milliseconds()
+	}
+	return cfg
+}
+
 // batch takes the next records; when a stream of conversations is told to its end the next begins.
 func (t *traffic) batch(n int) ([]*kgo.Record, error) {
 	var out []*kgo.Record
@@ -120,11 +145,7 @@ func (t *traffic) batch(n int) ([]*kgo.Record, error) {
 	for len(out) < n {
 		if t.gen == nil {
 			var err error
-			t.gen, err = gen.New(gen.Config{
-				Seed: t.seed<<16 + t.round, Conversations: max(100, t.rate*60/eventsPerChat), EndMS: trafficEnd,
-				Broken: 60, FarLate: 10,
-			})
-			if err != nil {
+			if t.gen, err = gen.New(t.tale()); err != nil {
 				return nil, err
 			}
 			t.round++
