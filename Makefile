@@ -23,7 +23,7 @@ KAFKA_PACKAGES = $$(grep -rlE --include='*_test.go' 'USHER_TEST_KAFKA|kafkatest'
 GO_FOLDERS   = bench cmd dashboards features pipeline sinks
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-race test-kafka fuzz hostile sim torture soak bench dashboards lint fmt libchdb clean
+.PHONY: help build demo test test-race test-kafka fuzz hostile sim sim-sla torture soak bench dashboards lint fmt libchdb clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ hostile: ## throw RECORDS broken records (200000) at the router: the balance, pa
 
 sim: ## play both protocols on a model of Kafka and ClickHouse: SEEDS worlds (300) from FROM (1), or the one of SEED
 	SEEDS=$(or $(SEEDS),300) $(GO) test -count=1 -timeout 6h -v -run '^TestS(imulation|ameSeed)' ./bench/sim
+
+sim-sla: ## the same with POLICIES random SLA policies (10000), five a world: each promise ends once, when it was due
+	POLICIES=$(or $(POLICIES),10000) $(GO) test -count=1 -timeout 6h -v -run '^TestPromises$$' ./bench/sim
 
 torture: libchdb ## kill router, sink, engine and a real Kafka KILLS times (10; SEED, RATE) and recount every row
 	USHER_TORTURE_KILLS=$(KILLS) USHER_TORTURE_SEED=$(SEED) USHER_TORTURE_RATE=$(RATE) \

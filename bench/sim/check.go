@@ -9,6 +9,7 @@ import (
 
 	"github.com/ClickHouse/ch-go/proto"
 
+	"usher/pipeline"
 	"usher/sinks/clickhouse/rows"
 	"usher/sinks/clickhouse/schema"
 )
@@ -24,8 +25,13 @@ func (w *World) settled() string {
 		if len(g.pending[p]) > 0 {
 			return fmt.Sprintf("input partition %d has offsets pending", p)
 		}
-		if n, want := w.fired(p), w.timers(); n < want {
+		if n, want := w.fired(p), w.ticks(); n < want {
 			return fmt.Sprintf("partition %d has fired %d of %d timers", p, n, want)
+		}
+	}
+	if w.promises != nil {
+		if why := w.promises.missing(w); why != "" {
+			return why
 		}
 	}
 	g = w.broker.groups[sinkGroup]
@@ -41,8 +47,21 @@ func (w *World) settled() string {
 	return ""
 }
 
-// timers is how many timers every partition must have fired.
-func (w *World) timers() int { return int((ticksUntilMS - startMS) / tickMS) }
+// timers are what fires in a router.
+func (w *World) timers() pipeline.Timers {
+	if w.promises != nil {
+		return pipeline.SLATimers{}
+	}
+	return ticks{}
+}
+
+// ticks is how many plain timers every partition must have fired.
+func (w *World) ticks() int {
+	if w.promises != nil {
+		return 0
+	}
+	return int((ticksUntilMS - startMS) / tickMS)
+}
 
 func (w *World) fired(p int32) int {
 	n := 0
@@ -63,7 +82,11 @@ type facts map[string]int
 // check holds the world at rest to the promise and returns its facts.
 func (w *World) check() facts {
 	w.checkStored()
-	w.checkTimers()
+	if w.promises != nil {
+		w.promises.check(w)
+	} else {
+		w.checkTimers()
+	}
 	f := w.facts()
 	w.checkOffsets(f)
 	return f
@@ -110,7 +133,7 @@ func (w *World) checkTimers() {
 		}
 	}
 	for p := range inputPartitions {
-		for n := 1; n <= w.timers(); n++ {
+		for n := 1; n <= w.ticks(); n++ {
 			if got := seen[fmt.Sprintf("%d/%d", p, int64(n)*tickMS)]; got != 1 {
 				w.fail("timer %d of partition %d fired %d times", n, p, got)
 			}

@@ -50,7 +50,7 @@ func (r *router) boot() {
 	r.machine = pipeline.NewRouter(pipeline.RouterConfig{
 		Group: routerGroup, Source: r.w.input.source, Topics: topics,
 		RowsPartitions: rowsPartitions, CommitIntervalMS: 100, CommitRecords: fetchMost,
-		Timers: ticks{}, Now: func() time.Time { return time.UnixMilli(r.now()) },
+		State: r.w.promises.state(), Timers: r.w.timers(), Now: func() time.Time { return time.UnixMilli(r.now()) },
 	}, r.line, r)
 	if r.w.weak.Stage1 != 0 {
 		r.machine.Weaken(r.w.weak.Stage1)

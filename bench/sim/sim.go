@@ -54,18 +54,25 @@ func NewRunner(line *pipeline.Line) *Runner {
 func (r *Runner) Run(seed uint64, weak Weak) Result {
 	kind := seed % kinds
 	if r.calm[kind] == nil {
-		calm := r.play(kind, Faults{EndMS: startMS}, Weak{}, 1)
+		calm := r.play(kind, Faults{EndMS: startMS}, Weak{}, 1, nil)
 		if calm.Wrong != "" {
 			return calm
 		}
 		r.calm[kind] = calm.facts
 	}
 	rough := rand.New(rand.NewPCG(seed, 77))
-	out := r.play(seed, faultsOf(rough), weak, 2+rough.IntN(2))
+	out := r.play(seed, faultsOf(rough), weak, 2+rough.IntN(2), nil)
 	if out.Wrong == "" {
 		out.Wrong = differ(r.calm[kind], out.facts)
 	}
 	return out
+}
+
+// RunPromises plays the world of a seed with SLA policies, calendars and conversations of its own, and
+// holds each promise to a plain computation of when it was due.
+func (r *Runner) RunPromises(seed uint64, weak Weak) Result {
+	rough := rand.New(rand.NewPCG(seed, 78))
+	return r.play(seed, faultsOf(rough), weak, 2+rough.IntN(2), newPromises(seed))
 }
 
 // faultsOf draws how rough a world is: not every world has every fault, or the frequent ones would
@@ -81,15 +88,19 @@ func faultsOf(r *rand.Rand) Faults {
 		LostRequest: some(300), LostAnswer: some(300), SlowMessage: some(600), LateMessage: some(60),
 		Crash: some(150), Freeze: some(300), Rebalance: some(500), ClockJump: some(100),
 		DiskFails: some(400), DiskSlow: some(1000),
-		EndMS: startMS + 60_000 + r.Int64N(240_000),
+		EndMS: startMS + 60_000 + r.Int64N(240_000), StoreKill: some(200),
 	}
 }
 
 // play runs one world to its end.
-func (r *Runner) play(seed uint64, f Faults, weak Weak, processes int) Result {
+func (r *Runner) play(seed uint64, f Faults, weak Weak, processes int, p *promises) Result {
 	w := &World{
 		seed: seed, r: rand.New(rand.NewPCG(seed, 1)), nowMS: startMS, faults: f, weak: weak,
-		hash: xxhash.New(), input: r.inputs[seed%kinds], decoder: r.decode,
+		hash: xxhash.New(), input: r.inputs[seed%kinds], decoder: r.decode, promises: p,
+	}
+	inputEnd := startMS + inputMS
+	if p != nil {
+		w.input, inputEnd = &input{source: w.input.source}, p.lastSentMS()+1
 	}
 	w.broker, w.store = newBroker(w), newStore(w)
 	w.broker.newGroup(routerGroup, inputPartitions)
@@ -101,10 +112,14 @@ func (r *Runner) play(seed uint64, f Faults, weak Weak, processes int) Result {
 		w.after(w.between(0, 500), rt.boot)
 		w.after(w.between(0, 500), sk.boot)
 	}
-	w.input.play(w, inputMS)
+	if p != nil {
+		p.play(w)
+	} else {
+		w.input.play(w, inputMS)
+	}
 	w.after(1_000, w.disturb)
 	out := Result{Seed: seed}
-	out.facts = w.run()
+	out.facts = w.run(inputEnd)
 	out.Wrong, out.Hash, out.Counts = w.wrong, w.hash.Sum64(), w.counts
 	out.VirtualMS, out.Trace = w.nowMS-startMS, w.lines
 	out.Counts.Events = w.input.total
@@ -112,8 +127,8 @@ func (r *Runner) play(seed uint64, f Faults, weak Weak, processes int) Result {
 }
 
 // run lets things happen until everything is at rest, and looks at what is there then. What the
-// protocol itself cannot bear ends the world too.
-func (w *World) run() (f facts) {
+// protocol itself cannot bear ends the world too. The input is published until inputEndMS.
+func (w *World) run(inputEndMS int64) (f facts) {
 	defer func() {
 		if p := recover(); p != nil {
 			w.fail("panic: %v", p)
@@ -124,7 +139,7 @@ func (w *World) run() (f facts) {
 		e := heap.Pop(&w.queue).(event)
 		w.nowMS = e.atMS
 		e.do()
-		if w.nowMS < max(look, startMS+inputMS) {
+		if w.nowMS < max(look, inputEndMS) {
 			continue
 		}
 		look = w.nowMS + 1_000
@@ -138,7 +153,7 @@ func (w *World) run() (f facts) {
 		if why == "" {
 			return w.check()
 		}
-		if w.nowMS > max(w.faults.EndMS, startMS+inputMS)+restMS {
+		if w.nowMS > max(w.faults.EndMS, inputEndMS)+restMS {
 			w.fail("stuck: %s", why)
 		}
 	}

@@ -14,6 +14,7 @@ const windowMS = 3 * deliver.LeaseMS / 2
 var (
 	errLease = errors.New("the lease is over")
 	errDisk  = errors.New("cannot write the part")
+	errKill  = errors.New("the engine was killed")
 )
 
 // store is the model of ClickHouse: what an insert with a token and a lease does, no more.
@@ -83,6 +84,12 @@ func (s *store) insert(in insertion) error {
 			return nil
 		}
 		t.tokens[in.token] = s.w.nowMS
+		// A kill of the engine in the middle of an insert can leave the token without its rows.
+		if s.w.chance(s.w.faults.StoreKill) {
+			s.w.counts.TokensAlone++
+			s.w.trace("store: killed, the token of %s is left without rows", in.table.Name)
+			return errKill
+		}
 	}
 	for i, day := range in.days {
 		// A block of several partitions, or of a table without the promise, may stay there in part.

@@ -25,6 +25,9 @@ type storeSubject interface {
 	insert(offset int64, n int, token string, leftMS int64) string
 	// have is what a read-back of one offset sees.
 	have(offset int64) deliver.Stored
+	// lose takes the rows of an offset away and leaves their token, as a kill in the middle of an
+	// insert can.
+	lose(offset int64)
 	// forget evicts every token, as many inserts would.
 	forget()
 }
@@ -61,6 +64,13 @@ var storeBehaviours = []struct {
 		out := []string{s.insert(45, 2, "f", hourMS), s.insert(45, 2, "f", -1_000)}
 		return append(out, fmt.Sprint(s.have(45)))
 	}, []string{"ok", "refused", "{2 2}"}},
+
+	{"a token without its rows swallows them; another one does not", func(s storeSubject) []string {
+		out := []string{s.insert(48, 2, "h", hourMS)}
+		s.lose(48)
+		out = append(out, fmt.Sprint(s.have(48)), s.insert(48, 2, "h", hourMS), fmt.Sprint(s.have(48)))
+		return append(out, s.insert(48, 2, "h-1", hourMS), fmt.Sprint(s.have(48)))
+	}, []string{"ok", "{0 0}", "ok", "{0 0}", "ok", "{2 2}"}},
 
 	{"a token that was evicted protects no more", func(s storeSubject) []string {
 		out := []string{s.insert(50, 2, "g", hourMS)}
@@ -118,6 +128,14 @@ func (m modelStore) have(offset int64) deliver.Stored {
 	return m.s.readBack(0, storeIntent(offset))[schema.TableEvents]
 }
 
+func (m modelStore) lose(offset int64) {
+	for id := range m.s.tables[schema.TableEvents].rows {
+		if id.offset == offset {
+			delete(m.s.tables[schema.TableEvents].rows, id)
+		}
+	}
+}
+
 func (m modelStore) forget() { m.s.w.nowMS += windowMS }
 
 func storeIntent(offset int64) *deliver.Intent {
@@ -159,6 +177,12 @@ func (e *engineStore) have(offset int64) deliver.Stored {
 		e.t.Fatal(err)
 	}
 	return got[schema.TableEvents]
+}
+
+func (e *engineStore) lose(offset int64) {
+	e.t.Helper()
+	enginetest.Exec(e.t, e.conn, fmt.Sprintf("ALTER TABLE events DELETE WHERE _offset = %d "+
+		"SETTINGS mutations_sync = 2", offset))
 }
 
 func (e *engineStore) forget() {

@@ -35,6 +35,7 @@ type Faults struct {
 	Crash, Freeze, Rebalance int // per second and process
 	ClockJump                int // per second
 	DiskFails, DiskSlow      int // per append or insert
+	StoreKill                int // per insert
 	EndMS                    int64
 }
 
@@ -68,31 +69,34 @@ func (e *event) before(o *event) bool {
 
 // World is one simulated installation.
 type World struct {
-	seed    uint64
-	r       *rand.Rand
-	nowMS   int64
-	queue   events
-	order   int
-	faults  Faults
-	weak    Weak
-	quiet   bool // faults have ceased
-	late    int  // messages that are still on their way though their sender has given up
-	hash    *xxhash.Digest
-	lines   []string // the latest of the trace
-	wrong   string   // what was found before the end
-	counts  Counts
-	broker  *broker
-	store   *store
-	input   *input
-	decoder *decoder
-	routers []*router
-	sinks   []*sink
+	seed   uint64
+	r      *rand.Rand
+	nowMS  int64
+	queue  events
+	order  int
+	faults Faults
+	weak   Weak
+	quiet  bool // faults have ceased
+	late   int  // messages that are still on their way though their sender has given up
+	hash   *xxhash.Digest
+	lines  []string // the latest of the trace
+	wrong  string   // what was found before the end
+	counts Counts
+	broker *broker
+	store  *store
+	input  *input
+	// promises are there in a world whose router keeps SLA policies instead of plain timers.
+	promises *promises
+	decoder  *decoder
+	routers  []*router
+	sinks    []*sink
 }
 
 // Counts say what a world went through.
 type Counts struct {
 	Events, Crashes, Freezes, Rebalances, Moves, Lost, Late, Jumps, DiskFaults int
 	Commits, Aborts, TimerCommits, Inserts, Repeated, Refusals, FencedCommits  int
+	TokensAlone                                                                int
 }
 
 const traceLines = 4000
