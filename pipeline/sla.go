@@ -82,12 +82,14 @@ func (o *output) slaEvents(part *partition, events []conversation.SLAEvent) {
 	}
 }
 
+// replaced: a promise is named by what the record tells of it. A late event can give the same wait
+// another cycle or turn; then nobody who reads the topic could tell that the old record is void.
 func replaced(e *conversation.SLAEvent, later []conversation.SLAEvent) bool {
 	for i := range later {
 		l := &later[i]
 		terminal := (l.Status == conversation.SLADueSoon) == (e.Status == conversation.SLADueSoon)
 		if l.Sign > 0 && terminal && l.Tenant == e.Tenant && l.ConversationID == e.ConversationID &&
-			l.SinceOffset == e.SinceOffset && l.Metric == e.Metric {
+			l.Cycle == e.Cycle && l.Turn == e.Turn && l.Metric == e.Metric {
 			return true
 		}
 	}

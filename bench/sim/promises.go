@@ -261,10 +261,13 @@ func (p *promises) missing(w *World) string {
 	if w.nowMS < dueUntilMS {
 		return "not everything is due yet"
 	}
-	ends, _ := p.heard(w)
+	ends, warnings := p.heard(w)
 	for about, want := range p.want {
 		if want.status != "" && want.atMS <= dueUntilMS && ends[about] == nil {
 			return fmt.Sprintf("%v was %s at %d and nobody was told", about, want.status, want.atMS-startMS)
+		}
+		if want.soonMS != 0 && want.soonMS <= dueUntilMS && warnings[about] == nil {
+			return fmt.Sprintf("%v was due soon at %d and nobody was told", about, want.soonMS-startMS)
 		}
 	}
 	return ""
@@ -276,8 +279,9 @@ func (p *promises) check(w *World) {
 	table := p.stored(w)
 	for _, about := range p.all(ends, warnings) {
 		want := p.want[about]
-		p.hold(w, about, "ends", want.policy, want.status, want.atMS, ends[about])
-		p.hold(w, about, "is due soon", want.policy, dueSoon, want.soonMS, warnings[about])
+		hold(w, about, want, ends[about])
+		want.status, want.atMS = dueSoon, want.soonMS
+		hold(w, about, want, warnings[about])
 	}
 	for fact, n := range table {
 		if n != 1 {
@@ -319,16 +323,16 @@ func (p *promises) all(told ...map[promised]*slaMessage) []promised {
 }
 
 // hold compares one end or warning. What is due only after dueUntilMS may have come or not.
-func (p *promises) hold(w *World, about promised, what, policy, status string, atMS int64, m *slaMessage) {
-	must := atMS != 0 && status != "" && atMS <= dueUntilMS
+func hold(w *World, about promised, want outcome, m *slaMessage) {
+	must := want.atMS != 0 && want.status != "" && want.atMS <= dueUntilMS
 	switch {
 	case m == nil || m.Sign < 0:
 		if must {
-			w.fail("%v: %s %s at %d, and nobody was told", about, what, status, atMS-startMS)
+			w.fail("%v was %s at %d, and nobody was told", about, want.status, want.atMS-startMS)
 		}
-	case atMS == 0 || m.Status != status || m.At.UnixMilli() != atMS || m.Policy != policy:
-		w.fail("%v: %s %s at %d by %s, but %s at %d by %s was told", about, what, status, atMS-startMS, policy,
-			m.Status, m.At.UnixMilli()-startMS, m.Policy)
+	case want.atMS == 0 || m.Status != want.status || m.At.UnixMilli() != want.atMS || m.Policy != want.policy:
+		w.fail("%v was %s at %d by %s, but %s at %d by %s was told", about, want.status,
+			want.atMS-startMS, want.policy, m.Status, m.At.UnixMilli()-startMS, m.Policy)
 	}
 }
 
