@@ -100,7 +100,7 @@ func (l *Line) look() {
 		if err != nil {
 			panic("BUG: Set has tried these features: " + err.Error())
 		}
-		l.extractor, l.scores = x, b.Model.NewScores()
+		l.extractor, l.scores, l.heads = x, b.Model.NewScores(), findHeads(b.Model)
 	}
 	l.brain, l.model = b, b.Info()
 }

@@ -96,6 +96,7 @@ type Line struct {
 	redactor  *redact.Redactor
 	extractor *features.Extractor
 	scores    *classifier.Scores
+	heads     heads
 	vector    features.Vector
 	ev        event.Event
 	decision  route.Decision
@@ -228,11 +229,18 @@ func (l *Line) decide(in *Record, r *Result, decided *conversation.Decided) {
 	r.Executed = d.Band == route.BandAuto && d.Model.Mode == route.Live && acts
 	*decided = conversation.Decided{
 		Label: d.Label, Variant: d.Model.Variant, Escalate: d.Escalate && acts, Executed: r.Executed,
+		Sentiment: conversation.ParseSentiment(d.Sentiment.ID),
 	}
-	if d.Rule.ID != "" && !in.Shadow {
+	if in.Shadow {
+		return
+	}
+	if d.Rule.ID != "" {
 		// Without a rule route.queue is only the default's name: it moves no conversation out of
 		// the inbox that it came to.
-		decided.Queue, decided.Priority = d.Route.Queue, d.Priority
+		decided.Queue = d.Route.Queue
+	}
+	if d.Rule.ID != "" || d.Priority != route.DefaultPriority {
+		decided.Priority = d.Priority
 	}
 }
 
@@ -263,6 +271,7 @@ func (l *Line) score(ev *event.Event, v *conversation.View, d *route.Decision) {
 		}
 	}
 	in.Scores, in.Scope = head.Probs, head.Scope
+	l.others(ev, d)
 	d.Features.KnownShare, d.Features.HasKnownShare = l.scores.KnownShare, true
 }
 

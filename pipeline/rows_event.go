@@ -164,6 +164,8 @@ func (b *blocks) decision(l *Line, r *Result, offset int64) {
 		ThresholdsAuto:    schema.Some(d.Thresholds.Auto),
 		SentimentLabel:    d.Sentiment.ID,
 		SentimentScore:    schema.Opt[float64]{V: d.Sentiment.Score, OK: d.Sentiment.ID != ""},
+		UrgencyLabel:      d.Urgency.ID,
+		UrgencyScore:      schema.Opt[float64]{V: d.Urgency.Score, OK: d.Urgency.ID != ""},
 		Escalate:          d.Escalate, Priority: d.Priority, RuleID: d.Rule.ID, RuleSet: d.Rule.Set,
 		RouteQueue: d.Route.Queue, RouteRole: d.Route.Role, RouteAgent: d.Route.Agent,
 		RouteService: d.Route.Service, RouteScript: d.Route.Script,
@@ -175,6 +177,7 @@ func (b *blocks) decision(l *Line, r *Result, offset int64) {
 	if d.Model.Name != "" {
 		row.ModelMode = d.Model.Mode.String()
 	}
+	row.Lang = schema.View(d.Lang) // the producer's, else what the message reads like
 	b.fillLists(row, d)
 	fillFeatures(row, &d.Features)
 	b.decisions.Append(row)

@@ -183,6 +183,12 @@ func fillEnds(row *schema.Conversation, c *conversation.Cycle, z *dayZone) {
 	row.OutcomeAt, row.OutcomeDay = schema.InstantOf(c.OutcomeAtMS), z.dayOf(c.OutcomeAtMS)
 	row.MessagesToOutcome = countOf(c.MessagesToOutcome)
 	row.MessagesToClose = countOf(c.MessagesToClose)
+	row.SentimentFirst, row.SentimentLowest = c.SentimentFirst.String(), c.SentimentLowest.String()
+	row.SentimentLast = c.SentimentLast.String()
+	row.SentimentChange = schema.Opt[int8]{
+		V:  int8(c.SentimentLast) - int8(c.SentimentFirst),
+		OK: c.SentimentFirst != conversation.SentimentUnknown,
+	}
 	row.CSATAsked = c.CSATAsked
 	if c.CSATAtMS == 0 {
 		return

@@ -42,6 +42,9 @@ const (
 	OneVsAll = "one_vs_all" // each label on its own, as for knowledge-base articles
 )
 
+// Other is the label of messages that belong to no other: nothing is done about it alone.
+const Other = "other"
+
 // Meta is what a model file says about itself.
 type Meta struct {
 	Name     string          `json:"name"`

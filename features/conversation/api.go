@@ -78,12 +78,39 @@ type Arrival struct {
 	View        View
 }
 
+// Sentiment is how a customer's message sounds.
+type Sentiment uint8
+
+// The sentiments. Worse ones are lower numbers; unknown is none.
+const (
+	SentimentUnknown Sentiment = iota
+	SentimentNegative
+	SentimentNeutral
+	SentimentPositive
+)
+
+// ParseSentiment is the sentiment of a label: negative, neutral or positive; any other is unknown.
+func ParseSentiment(label string) Sentiment {
+	for s := SentimentNegative; s <= SentimentPositive; s++ {
+		if label == s.String() {
+			return s
+		}
+	}
+	return SentimentUnknown
+}
+
+// String is the label; empty when unknown.
+func (s Sentiment) String() string {
+	return [...]string{"", "negative", "neutral", "positive"}[s&3]
+}
+
 // Decided is what the router decided on an event; Label may be empty. Of a decision on what is no
 // customer message (Arrival.Decide false) only Escalate counts, of a late or duplicate one nothing.
 type Decided struct {
 	Label, Variant string
 	Queue          string // route.queue
 	Priority       string
-	Escalate       bool // a rule forces an escalation
-	Executed       bool // acted alone: Queue becomes the conversation's queue
+	Sentiment      Sentiment // of the message; SentimentUnknown when nothing judged it
+	Escalate       bool      // a rule forces an escalation
+	Executed       bool      // acted alone: Queue becomes the conversation's queue
 }

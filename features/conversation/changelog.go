@@ -10,7 +10,7 @@ import (
 )
 
 // changelogVersion is the first byte of every value; another one is refused.
-const changelogVersion = 3
+const changelogVersion = 4
 
 // ErrChangelog says that a changelog value cannot be this codec's: rebuild the changelog from the
 // input, or run the version that wrote it.

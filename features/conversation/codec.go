@@ -123,7 +123,8 @@ func (c *coder) cycle(s *cycle) {
 	c.small((*uint8)(&s.outcome))
 	c.bools(&s.open, &s.judged, &s.missed, &s.dropped, &s.moved, &s.contact, &s.disclosed,
 		&s.csatAsked, &s.voided, &s.escalatedAny, &s.transferredUp)
-	c.bad = c.bad || s.resolution > event.ResolutionSpam || s.outcome > event.OutcomeNone
+	c.small((*uint8)(&s.mood))
+	c.bad = c.bad || s.mood>>6 != 0 || s.resolution > event.ResolutionSpam || s.outcome > event.OutcomeNone
 }
 
 func (c *coder) wait(w *wait) {

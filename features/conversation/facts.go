@@ -191,6 +191,9 @@ type Cycle struct {
 	Assigned             bool  // an assign, transfer or escalate came
 	FlowedOut            bool  // by a person or the system, before a human reply
 	FlowedOutAtMS        int64
+	SentimentFirst       Sentiment        // of the first decided customer message
+	SentimentLowest      Sentiment        // of all of them
+	SentimentLast        Sentiment        // of the latest
 	Resolution           event.Resolution // decided when absent; ResolutionNone while open
 	Judged               bool
 	JudgedAtMS           int64

@@ -261,6 +261,8 @@ func (t *Table) cycleJudgement(c *cycle, f *Cycle) {
 		f.CSATScore, f.CSATScale = ratingOf(t.tuples.get(c.csat))
 		f.CSATFirstScore, f.CSATFirstScale = ratingOf(t.tuples.get(c.csatFirst))
 	}
+	f.SentimentFirst, f.SentimentLowest = c.mood.first(), c.mood.lowest()
+	f.SentimentLast = c.mood.last()
 	f.Voided, f.VoidReason = c.voided, t.words.str(c.voidReason)
 }
 

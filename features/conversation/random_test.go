@@ -180,6 +180,7 @@ func decisionOn(id []byte) *Decided {
 		Label: []string{"deal", "request", "claim", ""}[h%4], Variant: []string{"A", "B"}[h>>4%2],
 		Queue: []string{"front", "auto", ""}[h>>8%3], Executed: h>>16%3 == 0,
 		Escalate: h>>24%7 == 0, Priority: []string{"", "high"}[h>>32%2],
+		Sentiment: Sentiment(h >> 40 % 4),
 	}
 }
 

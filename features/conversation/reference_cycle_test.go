@@ -151,6 +151,7 @@ func (c *refCycle) row() Cycle {
 	c.judgement(&r)
 	c.amendments(&r)
 	c.handling(&r)
+	c.moods(&r)
 	if c.end >= 0 {
 		r.ClosedAtMS, r.Final = c.all[c.end].at, true
 		if a := refActor(c.all[c.end]); a != "" {
@@ -165,6 +166,18 @@ func (c *refCycle) row() Cycle {
 		}
 	}
 	return r
+}
+
+func (c *refCycle) moods(r *Cycle) {
+	var said []Sentiment
+	for _, e := range c.live() {
+		if e.dec != nil && e.dec.Sentiment != SentimentUnknown {
+			said = append(said, e.dec.Sentiment)
+		}
+	}
+	if n := len(said); n > 0 {
+		r.SentimentFirst, r.SentimentLowest, r.SentimentLast = said[0], slices.Min(said), said[n-1]
+	}
 }
 
 func (c *refCycle) replies(r *Cycle) {

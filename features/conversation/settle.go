@@ -42,6 +42,7 @@ func (t *Table) decide(d *Decided) {
 		decisionVariant: w.numberString(d.Variant),
 		decisionQueue:   w.numberString(d.Queue),
 		decisionPrio:    w.numberString(d.Priority),
+		decisionMood:    uint32(d.Sentiment),
 	})
 	if d.Executed {
 		e.head |= flagExecuted

@@ -40,7 +40,32 @@ type cycle struct {
 	open, judged, missed, dropped          bool
 	moved, contact, disclosed, csatAsked   bool
 	voided, escalatedAny, transferredUp    bool
-	_                                      bool
+	mood                                   mood
+}
+
+// mood holds the sentiments of a cycle's first and latest decided customer messages and the lowest
+// of all, two bits each: it costs a conversation no byte.
+type mood uint8
+
+const (
+	moodLowest = 2 // shifts
+	moodLast   = 4
+)
+
+func (m mood) first() Sentiment  { return Sentiment(m & 3) }
+func (m mood) lowest() Sentiment { return Sentiment(m >> moodLowest & 3) }
+func (m mood) last() Sentiment   { return Sentiment(m >> moodLast & 3) }
+
+// then is the mood after a message of sentiment s.
+func (m mood) then(s Sentiment) mood {
+	if s == SentimentUnknown {
+		return m
+	}
+	first, lowest := m.first(), m.lowest()
+	if first == SentimentUnknown {
+		first, lowest = s, s
+	}
+	return mood(first) | mood(min(lowest, s))<<moodLowest | mood(s)<<moodLast
 }
 
 // wait is one of the two stamps beside its start, which the cycle shows.
@@ -168,6 +193,7 @@ const (
 	decisionVariant = 1
 	decisionQueue   = 2
 	decisionPrio    = 3
+	decisionMood    = 4 // a Sentiment
 )
 
 // The places of a rating: score and scale as float64 bits, high and low half.

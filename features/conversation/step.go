@@ -228,6 +228,7 @@ func (m *machine) decided(s *state, e *entry, out *found) {
 		d := m.tuples.get(e.arg)
 		s.label, s.variant = d[decisionLabel], d[decisionVariant]
 		s.priority = d[decisionPrio]
+		s.mood = s.mood.then(Sentiment(d[decisionMood] & 3))
 		if e.has(flagExecuted) && d[decisionQueue] != 0 {
 			s.queue = d[decisionQueue]
 		}

@@ -1,12 +1,22 @@
 package route
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // DefaultQueue is where a conversation goes that no rule sends elsewhere.
 const DefaultQueue = "default"
 
-// defaultPriority is that of a decision whose rule names none.
-const defaultPriority = "normal"
+// DefaultPriority is that of a decision whose rule names none.
+const DefaultPriority = "normal"
+
+// priorities are those of a decision, lowest first.
+var priorities = [...]string{"low", DefaultPriority, "high", "urgent"}
+
+// OtherLabel is the label of messages that belong to no other label. It is never acted on alone,
+// however sure the model is: there is nothing to do about it.
+const OtherLabel = "other"
 
 // scoreSteps: scores have 4 decimals (CONTRACT section 3).
 const scoreSteps = 10000
@@ -23,8 +33,22 @@ type Inputs struct {
 	Unproven []bool // per label: not accepted for this tenant; nil: as d.Model.Mode says for all
 	AutoOff  bool   // the hot switch, global or of the tenant
 
+	// Negative and Urgent: the message sounds so, surely enough. Each raises the priority, the rule's
+	// too, by one step.
+	Negative, Urgent bool
+
+	// Articles are the knowledge base's, each scored on its own; nil: none.
+	Articles *Articles
+
 	Channel, Inbox []byte
 	Event          string // type of the triggering event; empty means message
+}
+
+// Articles are the scores of a knowledge base, one per label, and the least that is suggested.
+type Articles struct {
+	Labels []string
+	Scores []float64 // rounded by Round4
+	Least  float64
 }
 
 // Round4 rounds a probability to the 4 decimals that are compared, printed and stored. The result
@@ -33,20 +57,31 @@ func Round4(p float64) float64 { return math.Round(p*scoreSteps) / scoreSteps }
 
 // Decide fills label, score, margin, scope, band, reason, thresholds, suggestions, rule, route,
 // priority, escalate and the actions of d. Before, the caller has filled what rules may ask about:
-// Tenant, Lang, Sentiment, Features and Model. It returns false when d is no decision: no rule
+// Tenant, Lang, Sentiment, Urgency, Features and Model. It returns false when d is no decision: no rule
 // spoke and the event is no message.
 func Decide(in *Inputs, rules *Rules, d *Decision) bool {
-	d.Priority = defaultPriority
+	d.Priority = DefaultPriority
 	d.Route = Target{Queue: DefaultQueue}
 	band(in, d)
 	d.Rule = RuleRef{Set: rules.set}
 	rule := rules.match(in, d)
 	if rule == nil {
 		d.Action = recommend(d)
+		raise(in, d)
 		return in.Event == "" || in.Event == EventMessage
 	}
 	apply(rule, d)
+	raise(in, d)
 	return true
+}
+
+// raise moves the priority up, one step for each reason, to urgent at most.
+func raise(in *Inputs, d *Decision) {
+	for _, reason := range [...]bool{in.Negative, in.Urgent} {
+		if at := slices.Index(priorities[:], d.Priority); reason && at+1 < len(priorities) {
+			d.Priority = priorities[at+1]
+		}
+	}
 }
 
 // band follows CONTRACT section 3 to the letter: the cut-off is tested on the best label only.
@@ -80,6 +115,9 @@ func band(in *Inputs, d *Decision) {
 	d.Band, d.BandReason = bandOf(in, d, cut, best)
 	if d.Band != BandNone {
 		d.Suggestions = AppendSuggestions(d.Suggestions, "label", in.Cutoffs, in.Scores)
+		if a := in.Articles; a != nil {
+			d.Suggestions = appendBest(d.Suggestions, "kb", a, in.Cutoffs.limits.MaxSuggestions)
+		}
 	}
 }
 
@@ -87,6 +125,8 @@ func band(in *Inputs, d *Decision) {
 func bandOf(in *Inputs, d *Decision, cut *resolved, best int) (Band, Reason) {
 	if d.Score >= cut.autoAt {
 		switch {
+		case d.Label == OtherLabel:
+			return suggestOrNone(d, cut), ReasonOutOfScope
 		case d.Margin < cut.minMargin:
 			return suggestOrNone(d, cut), ReasonMargin
 		case d.Scope < cut.minScope:
@@ -132,23 +172,29 @@ func topTwo(scores []float64) (best int, second float64) {
 // AppendSuggestions appends the candidates of one head in falling order, equal ones in label
 // order, down to the floor and up to the limit of c.
 func AppendSuggestions(to []Suggestion, kind string, c *Cutoffs, scores []float64) []Suggestion {
+	a := Articles{Labels: c.labels, Scores: scores, Least: c.limits.SuggestFloor}
+	return appendBest(to, kind, &a, c.limits.MaxSuggestions)
+}
+
+// appendBest appends at most so many, in falling order.
+func appendBest(to []Suggestion, kind string, a *Articles, most int) []Suggestion {
 	start := len(to)
-	for i, s := range scores {
-		if s < c.limits.SuggestFloor || math.IsNaN(s) {
+	for i, s := range a.Scores {
+		if s < a.Least || math.IsNaN(s) {
 			continue
 		}
 		at := len(to)
 		for at > start && to[at-1].Score < s {
 			at--
 		}
-		if at-start >= c.limits.MaxSuggestions {
+		if at-start >= most {
 			continue
 		}
-		if len(to)-start < c.limits.MaxSuggestions {
+		if len(to)-start < most {
 			to = append(to, Suggestion{})
 		}
 		copy(to[at+1:], to[at:])
-		to[at] = Suggestion{Kind: kind, ID: c.labels[i], Score: s}
+		to[at] = Suggestion{Kind: kind, ID: a.Labels[i], Score: s}
 	}
 	return to
 }

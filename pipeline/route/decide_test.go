@@ -55,6 +55,25 @@ func TestBandBoundaries(t *testing.T) {
 	f(0.9, BandAuto)
 	f(0.9001, BandAuto)
 	f(1, BandAuto)
+	// With a margin that is not reached, only auto is lost; just reached, nothing is.
+	with := func(score, margin float64, want Band, reason Reason) {
+		t.Helper()
+		var d Decision
+		Decide(scored(t, score, Layer{Cutoff: Cutoff{MinMargin: &margin}}), noRules(t), &d)
+		if d.Band != want || d.BandReason != reason {
+			t.Errorf("%v, margin %v of %v: %v %q, want %v %q", score, d.Margin, margin, d.Band, d.BandReason,
+				want, reason)
+		}
+	}
+	with(0.4999, 0.99, BandNone, ReasonNone)
+	with(0.5, 0.99, BandSuggest, ReasonNone)
+	with(0.8999, 0.99, BandSuggest, ReasonNone)
+	with(0.9, 0.99, BandSuggest, ReasonMargin)
+	with(0.9001, 0.99, BandSuggest, ReasonMargin)
+	with(0.8999, 0.8248, BandSuggest, ReasonNone) // 0.8999 − 0.0751
+	with(0.9, 0.825, BandAuto, ReasonNone)        // 0.9 − 0.075
+	with(0.9, 0.8251, BandSuggest, ReasonMargin)
+	with(0.9001, 0.8252, BandAuto, ReasonNone) // 0.9001 − 0.0749
 	// Rounded before it is compared.
 	f(Round4(0.89995), BandAuto)
 	f(Round4(0.899949), BandSuggest)

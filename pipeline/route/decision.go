@@ -25,6 +25,7 @@ type Decision struct {
 	Suggestions []Suggestion
 
 	Sentiment Suggestion // only ID and Score; an empty ID prints null
+	Urgency   Suggestion // only ID and Score; not printed, its effect is the priority
 	Lang      []byte     // empty prints null
 	Escalate  bool
 	Priority  string // low, normal, high, urgent

@@ -33,6 +33,7 @@ type When struct {
 
 	BusinessHours *bool `json:"business_hours,omitempty" yaml:"business_hours" koanf:"business_hours"`
 	BotFailed     *bool `json:"bot_failed,omitempty" yaml:"bot_failed" koanf:"bot_failed"`
+	Urgent        *bool `json:"urgent,omitempty" yaml:"urgent" koanf:"urgent"`
 
 	MinScore   float64 `json:"min_score,omitempty" yaml:"min_score" koanf:"min_score"`
 	MinTurn    int64   `json:"min_turn,omitempty" yaml:"min_turn" koanf:"min_turn"`
@@ -147,9 +148,7 @@ func compile(r Rule) (compiled, error) {
 				r.Then.Action)
 		}
 	}
-	switch r.Then.Priority {
-	case "", "low", "normal", "high", "urgent":
-	default:
+	if r.Then.Priority != "" && !slices.Contains(priorities[:], r.Then.Priority) {
 		return c, fmt.Errorf("then.priority is %q; use low, normal, high or urgent", r.Then.Priority)
 	}
 	if !unit(r.When.MinScore) {
@@ -195,6 +194,7 @@ func (c *compiled) holds(event string, in *Inputs, d *Decision) bool {
 		w.Sentiment.hasString(d.Sentiment.ID) &&
 		w.PrevLabel.hasString(f.PrevLabel) &&
 		(w.BusinessHours == nil || f.BusinessHours == TriOf(*w.BusinessHours)) &&
+		(w.Urgent == nil || in.Urgent == *w.Urgent) &&
 		(w.BotFailed == nil || f.BotFailed == *w.BotFailed) &&
 		(w.MinScore == 0 || d.Label != "" && d.Score >= w.MinScore) &&
 		f.Turn >= w.MinTurn && f.Repeats >= w.MinRepeats

@@ -30,22 +30,30 @@ const maxLineBytes = 1 << 20
 // bom may begin a file that a spreadsheet wrote.
 const bom = "\uFEFF"
 
+// LabelColumn is the column that holds the label where no other is named.
+const LabelColumn = "label"
+
 // ReadFiles reads every file in turn.
-func ReadFiles(paths []string) ([]Row, error) {
+func ReadFiles(paths []string) ([]Row, error) { return ReadColumn(paths, LabelColumn) }
+
+// ReadColumn reads the labels of another column, such as sentiment: one file may hold those of
+// several heads. A row whose cell is empty says nothing about this head and is left out; only in
+// the column label that is an error.
+func ReadColumn(paths []string, column string) ([]Row, error) {
 	if len(paths) == 0 {
 		return nil, fmt.Errorf("cannot read messages: no file given; name at least one TSV file")
 	}
 	var rows []Row
 	for _, path := range paths {
 		var err error
-		if rows, err = readFile(rows, path); err != nil {
+		if rows, err = readFile(rows, path, column); err != nil {
 			return nil, err
 		}
 	}
 	return rows, nil
 }
 
-func readFile(rows []Row, path string) (_ []Row, err error) {
+func readFile(rows []Row, path, column string) (_ []Row, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read messages: %w", err)
@@ -67,17 +75,24 @@ func readFile(rows []Row, path string) (_ []Row, err error) {
 		defer z.Close()
 		r = z
 	}
-	return Read(rows, r, path)
+	return read(rows, r, path, column)
 }
 
 // columns are the places of the known columns in a line, −1 when absent.
-type columns struct{ text, label, lang, split, group, channel, region, count int }
+type columns struct {
+	text, label, lang, split, group, channel, region, count int
+	sparse                                                  bool // the label may be missing
+}
 
 // Read appends the rows of one TSV to rows: a header line, then one message a line, no quoting. The
 // columns text and label are required, lang, split, group, channel and region optional, others
 // ignored; a line may
 // end early only where optional columns are missing. name is for errors.
 func Read(rows []Row, r io.Reader, name string) ([]Row, error) {
+	return read(rows, r, name, LabelColumn)
+}
+
+func read(rows []Row, r io.Reader, name, column string) ([]Row, error) {
 	sc := bufio.NewScanner(r)
 	sc.Buffer(make([]byte, 0, 64<<10), maxLineBytes)
 	var cols columns
@@ -90,7 +105,7 @@ func Read(rows []Row, r io.Reader, name string) ([]Row, error) {
 		}
 		if line == 1 {
 			var err error
-			if cols, err = header(strings.TrimPrefix(text, bom), name); err != nil {
+			if cols, err = header(strings.TrimPrefix(text, bom), name, column); err != nil {
 				return nil, err
 			}
 			continue
@@ -102,7 +117,9 @@ func Read(rows []Row, r io.Reader, name string) ([]Row, error) {
 		if err != nil {
 			return nil, fmt.Errorf("cannot read %s: line %d %w", name, line, err)
 		}
-		rows = append(rows, row)
+		if row.Label != "" {
+			rows = append(rows, row)
+		}
 	}
 	if err := sc.Err(); err != nil {
 		return nil, fmt.Errorf("cannot read %s after line %d: %w", name, line, err)
@@ -114,14 +131,16 @@ func Read(rows []Row, r io.Reader, name string) ([]Row, error) {
 	return rows, nil
 }
 
-func header(line, name string) (columns, error) {
-	c := columns{-1, -1, -1, -1, -1, -1, -1, 0}
+func header(line, name, column string) (columns, error) {
+	c := columns{-1, -1, -1, -1, -1, -1, -1, 0, column != LabelColumn}
 	for i, col := range strings.Split(line, "\t") {
-		switch strings.TrimSpace(col) {
+		col = strings.TrimSpace(col)
+		if col == column {
+			c.label = i
+		}
+		switch col {
 		case "text":
 			c.text = i
-		case "label":
-			c.label = i
 		case "lang":
 			c.lang = i
 		case "split":
@@ -137,7 +156,7 @@ func header(line, name string) (columns, error) {
 	}
 	if c.text < 0 || c.label < 0 {
 		return c, fmt.Errorf("cannot read %s: line 1 must name the columns, separated by tabs, text and "+
-			"label among them", name)
+			"%s among them", name, column)
 	}
 	return c, nil
 }
@@ -156,7 +175,7 @@ func (c *columns) row(line string) (Row, error) {
 	}
 	r := Row{Text: at(c.text), Label: at(c.label), Lang: at(c.lang), Split: at(c.split),
 		Group: at(c.group), Channel: at(c.channel), Region: at(c.region)}
-	if r.Text == "" || r.Label == "" {
+	if r.Text == "" || r.Label == "" && !c.sparse {
 		return Row{}, fmt.Errorf("has no text or no label; fill both or remove the line")
 	}
 	return r, nil

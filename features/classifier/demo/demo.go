@@ -36,6 +36,40 @@ type Card struct {
 	// Foreign are public English sets of other businesses, by file, never trained on; rows labelled
 	// ambiguous are left out.
 	Foreign map[string]Measured `json:"foreign"`
+	// Moods are the heads sentiment and urgency on messages drawn from public sets.
+	Moods map[string]Mood `json:"moods"`
+	// Languages is the head lang on the same messages: right ones of those that it was sure of.
+	Languages Share `json:"languages"`
+	// Unproven are the languages in which sentiment and urgency were measured on nothing.
+	Unproven []string `json:"unproven"`
+}
+
+// Mood is how well a head does beside the majority class and a plain lexicon, on the messages that
+// were labelled alike twice.
+type Mood struct {
+	About      string             `json:"about"`
+	N          int                `json:"n"`     // drawn and labelled twice
+	Alike      int                `json:"alike"` // with the same label both times
+	Kappa      float64            `json:"kappa"`
+	Labels     map[string]int     `json:"labels"` // of those alike
+	Head       Judged             `json:"head"`
+	Majority   Judged             `json:"majority"`
+	Lexicon    Judged             `json:"lexicon"`
+	HeadByLang map[string]Judged  `json:"head_by_lang"`
+	Raises     map[string]float64 `json:"raises"` // what raises the priority: precision, recall, n
+}
+
+// Judged is a judge's share of right answers, and the mean F1 over the labels that occur.
+type Judged struct {
+	N        int     `json:"n"`
+	Accuracy float64 `json:"accuracy"`
+	MacroF1  float64 `json:"macro_f1"`
+}
+
+// Share is right of n.
+type Share struct {
+	N     int `json:"n"`
+	Right int `json:"right"`
 }
 
 // Measured is the quality on one set; auto is the band that would act alone.

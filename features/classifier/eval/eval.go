@@ -180,8 +180,9 @@ func ownBand(meta *classifier.HeadMeta) func(*Verdict) string {
 		}
 		score := v.Scores[v.Best]
 		cut := meta.Thresholds.Resolve(v.Labels[v.Best], v.Lang)
+		sure := score >= cut.AutoAt && v.Labels[v.Best] != classifier.Other
 		switch {
-		case score >= cut.AutoAt && round4(score-second) >= cut.MinMargin && v.Scope >= cut.MinScope:
+		case sure && round4(score-second) >= cut.MinMargin && v.Scope >= cut.MinScope:
 			return Auto
 		case score >= cut.SuggestAt:
 			return Suggest

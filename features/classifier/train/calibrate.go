@@ -92,33 +92,55 @@ func (l *likelihood) likeliest() float64 {
 	return math.Round(classifier.Exp((a+b)/2)*1e4) / 1e4
 }
 
-// surprise is the negative log likelihood.
+// surprise is the negative log likelihood of targets that are not quite certain: of n answers of
+// which none was wrong, Laplace's rule of succession says that the next is wrong with probability
+// 1/(n+2) (Platt 1999 fits his sigmoids to such targets). Without it a slice that has no error, as
+// where rows come from templates, would drive T towards 0 and every probability to 1.
 func (l *likelihood) surprise(t float64) float64 {
+	if l.each {
+		return l.surpriseEach(t)
+	}
+	doubt := 1 / float64(len(l.logits)+2)
 	sum := 0.0
 	for i, row := range l.logits {
-		if l.each {
-			sum += surpriseEach(row, l.truth[i], t)
-			continue
-		}
 		top := slices.Max(row)
-		total := 0.0
+		total, mean := 0.0, 0.0
 		for _, x := range row {
 			total += classifier.Exp((x - top) / t)
+			mean += x
 		}
-		sum += math.Log(total) - (row[l.truth[i]]-top)/t
+		truth := row[l.truth[i]]
+		others := truth // of a head with one label
+		if n := len(row) - 1; n > 0 {
+			others = (mean - truth) / float64(n)
+		}
+		sum += math.Log(total) - (truth+float64(doubt*(others-truth))-top)/t
 	}
 	return sum
 }
 
-// surpriseEach is that of independent questions: −log of 1/(1+e^∓x), without overflow.
-func surpriseEach(row []float64, truth int, t float64) float64 {
-	sum := 0.0
-	for c, x := range row {
-		x /= t
-		if c == truth {
-			x = -x
+// surpriseEach is that of independent questions, yes and no each with the doubt of its number:
+// −log of 1/(1+e^∓x), without overflow.
+func (l *likelihood) surpriseEach(t float64) float64 {
+	yes, no := 0, 0
+	for i, row := range l.logits {
+		if l.truth[i] >= 0 {
+			yes++
+			no--
 		}
-		sum += max(x, 0) + math.Log1p(classifier.Exp(-math.Abs(x)))
+		no += len(row)
+	}
+	doubtYes, doubtNo := 1/float64(yes+2), 1/float64(no+2)
+	sum := 0.0
+	for i, row := range l.logits {
+		for c, x := range row {
+			x /= t
+			doubt := doubtNo
+			if c == l.truth[i] {
+				x, doubt = -x, doubtYes
+			}
+			sum += max(x, 0) + math.Log1p(classifier.Exp(-math.Abs(x))) - float64(doubt*x)
+		}
 	}
 	return sum
 }

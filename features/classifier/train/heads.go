@@ -10,7 +10,7 @@ import (
 
 // Other is the label of messages that belong to no label: a label of its own where labels exclude
 // each other, none of the labels where each is one against the rest.
-const Other = "other"
+const Other = classifier.Other
 
 // Head is one set of labels to learn; several share one pass over the text and one file.
 type Head struct {
@@ -18,6 +18,9 @@ type Head struct {
 	Kind       string // classifier.Softmax, also if empty, or classifier.OneVsAll
 	Rows       []corpus.Row
 	Thresholds classifier.Thresholds // that the model brings along
+	// Plain, when not empty, is the label of messages that show nothing, such as neutral: the other
+	// labels are signs, and one of them anywhere in a message decides. See mix.
+	Plain string
 }
 
 // headRun is a head on its way into the file.
@@ -128,7 +131,7 @@ func choose(cfg *Config, runs []*headRun, k *clock) error {
 	var all []candidate
 	var jobs []*job
 	for _, h := range runs {
-		s := newSet(cfg, h.parts, h.learned(cfg, h.parts.fit))
+		s := h.set(cfg, h.parts.fit)
 		h.report.Features = len(s.keys)
 		for _, rank := range cfg.candidates(len(h.parts.labels), len(h.parts.calibrate) > 0) {
 			c := candidate{head: h, set: s, jobs: cfg.jobs(h, s, rank, false)}
@@ -172,7 +175,7 @@ func refit(cfg *Config, runs []*headRun, k *clock) {
 			return r.Label != Other && !slices.Contains(h.parts.labels, r.Label)
 		})
 		h.report.Refitted = len(rows)
-		s := newSet(cfg, h.parts, h.learned(cfg, slices.Concat(h.parts.fit, rows)))
+		s := h.set(cfg, slices.Concat(h.parts.fit, rows))
 		h.report.Features = len(s.keys)
 		mine[h] = cfg.jobs(h, s, h.rank, true)
 		all = append(all, mine[h]...)
@@ -187,9 +190,15 @@ func refit(cfg *Config, runs []*headRun, k *clock) {
 	}
 }
 
-// learned adds the noisy copies.
-func (h *headRun) learned(cfg *Config, rows []corpus.Row) []corpus.Row {
+// set is what is learned from: rows, the messages mixed from them and the noisy copies. What is
+// mixed of rows says nothing about how often a feature is seen.
+func (h *headRun) set(cfg *Config, rows []corpus.Row) *set {
+	from := len(rows)
+	if h.Plain != "" {
+		mixed := mix(rows, h.Plain, cfg.Seed)
+		h.report.Mixed, rows = len(mixed)-len(rows), mixed
+	}
 	out := cfg.Noise.add(rows, cfg.Seed)
 	h.report.Noisy = len(out) - len(rows)
-	return out
+	return newSet(cfg, h.parts, out, span{from, len(rows)})
 }

@@ -219,23 +219,26 @@ func TestHeldOutIsNotLearned(t *testing.T) {
 	}
 }
 
-// TestSurpriseEach: by the definition, and without overflow where that fails.
+// TestSurpriseEach: by the definition, with the doubt of two yes and four no, and without overflow
+// where the definition fails.
 func TestSurpriseEach(t *testing.T) {
-	row := []float64{2, -3, 0.5}
-	for truth := -1; truth < 3; truth++ {
-		want := 0.0
+	l := likelihood{each: true, logits: [][]float64{{2, -3}, {0.5, 1}, {-1, -2}}, truth: []int{1, 0, -1}}
+	want := 0.0
+	for i, row := range l.logits {
 		for c, x := range row {
 			p := 1 / (1 + math.Exp(-x/2))
-			if c != truth {
-				p = 1 - p
+			target := 1.0 / 6
+			if c == l.truth[i] {
+				target = 1 - 1.0/4
 			}
-			want -= math.Log(p)
-		}
-		if got := surpriseEach(row, truth, 2); math.Abs(got-want) > 1e-8 {
-			t.Errorf("truth %d: %v, want %v", truth, got, want)
+			want -= target*math.Log(p) + (1-target)*math.Log(1-p)
 		}
 	}
-	if got := surpriseEach([]float64{5000}, -1, 1); got != 5000 {
+	if got := l.surprise(2); math.Abs(got-want) > 1e-8 {
+		t.Errorf("%v, want %v", got, want)
+	}
+	far := likelihood{each: true, logits: [][]float64{{5000}}, truth: []int{-1}}
+	if got := far.surprise(1); math.Abs(got-5000*(1-1.0/3)) > 1e-8 {
 		t.Errorf("far off: %v", got)
 	}
 }

@@ -27,9 +27,12 @@ type doc struct {
 	norm   float32
 }
 
+// span is a range of rows.
+type span struct{ from, to int }
+
 // newSet extracts features on all cores; the numbers follow the order of the rows, so the result
-// does not depend on how many there are.
-func newSet(cfg *Config, p *parts, rows []corpus.Row) *set {
+// does not depend on how many there are. Features of the uncounted rows alone are not learned.
+func newSet(cfg *Config, p *parts, rows []corpus.Row, uncounted span) *set {
 	vectors := make([]features.Vector, len(rows))
 	workers := runtime.GOMAXPROCS(0)
 	var wg sync.WaitGroup
@@ -43,6 +46,9 @@ func newSet(cfg *Config, p *parts, rows []corpus.Row) *set {
 	wg.Wait()
 	seen := map[uint64]int{}
 	for i := range vectors {
+		if i >= uncounted.from && i < uncounted.to {
+			continue
+		}
 		for _, key := range vectors[i].Keys {
 			seen[key]++
 		}

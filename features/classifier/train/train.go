@@ -73,6 +73,16 @@ func Demo() Config {
 	return cfg
 }
 
+// DemoThresholds are the cut-offs of the demo model's other heads. A language is believed as surely
+// as a label, and never of a text that is foreign to the model: of a language that it does not know
+// it would take the nearest.
+func DemoThresholds(head string) classifier.Thresholds {
+	if head != "lang" {
+		return classifier.Thresholds{}
+	}
+	return Demo().Thresholds
+}
+
 // Progress is how far the work is.
 type Progress struct {
 	Stage       string // read, train, compile
@@ -86,6 +96,7 @@ type Report struct {
 	Used       int            `json:"used"`        // trained on
 	Calibrated int            `json:"calibrated"`  // the temperature was fitted on
 	Refitted   int            `json:"refitted"`    // of those, learned from afterwards
+	Mixed      int            `json:"mixed"`       // longer messages made of several, learned from
 	Noisy      int            `json:"noisy"`       // copies with faults, learned from
 	Rank       int            `json:"rank"`        // of the product; -1: free rows
 	HeldOut    int            `json:"held_out"`    // quality was measured on
@@ -189,7 +200,7 @@ func fingerprint(cfg *Config, heads []*headRun) string {
 		cfg.Dropout, cfg.Rank, cfg.ProductRate, cfg.HiddenDropout, cfg.Members, cfg.Refit, cfg.Noise,
 		cfg.MinCount, cfg.MaxRows, cfg.Seed)
 	for _, head := range heads {
-		fmt.Fprintf(h, "%q %q\n", head.Name, head.Kind)
+		fmt.Fprintf(h, "%q %q %q\n", head.Name, head.Kind, head.Plain)
 		for _, r := range head.parts.fit {
 			fmt.Fprintf(h, "%q %q\n", r.Text, r.Label)
 		}

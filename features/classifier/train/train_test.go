@@ -398,6 +398,32 @@ func TestTemperature(t *testing.T) {
 	}
 }
 
+// TestTemperatureWithoutErrors: a slice on which no answer was wrong, as where rows come from
+// templates, shows no more certainty than its size: on average 1 − 1/(n+2), softmax and one against
+// the rest alike.
+func TestTemperatureWithoutErrors(t *testing.T) {
+	for _, n := range []int{20, 200, 2000} {
+		l := &likelihood{}
+		for i := range n {
+			row := []float64{0, 0, 0}
+			row[i%3] = 5 + float64(i%7)
+			l.logits, l.truth = append(l.logits, row), append(l.truth, i%3)
+		}
+		temperature := l.likeliest()
+		sure := 0.0
+		for i, row := range l.logits {
+			sure += 1 / (1 + 2*math.Exp(-row[l.truth[i]]/temperature)) / float64(n)
+		}
+		if doubt := (1 - sure) * float64(n+2); doubt < 0.5 || doubt > 2 {
+			t.Errorf("%d rows: T %v makes %v sure, want about %v", n, temperature, sure, 1-1/float64(n+2))
+		}
+		each := &likelihood{each: true, logits: l.logits, truth: l.truth}
+		if got := each.likeliest(); got < 0.5 {
+			t.Errorf("%d rows, one against the rest: T %v", n, got)
+		}
+	}
+}
+
 func TestWithoutSlices(t *testing.T) {
 	cfg := quick()
 	cfg.Holdout, cfg.Calibrate = 0, 0
@@ -448,7 +474,7 @@ func TestSchedule(t *testing.T) {
 	cfg := quick()
 	cfg.Epochs = 7
 	p := &parts{fit: made(60), labels: []string{"ask", "bad", "buy"}}
-	s := newSet(&cfg, p, p.fit)
+	s := newSet(&cfg, p, p.fit, span{})
 	got, _ := descend(newTrainer(&cfg, s, 3, 5), 60, 7, cfg.Rate, func(float64) {})
 	tr := newTrainer(&cfg, s, 3, 5)
 	order := make([]int, 60)
@@ -482,7 +508,7 @@ func TestSeenOnceIsDropped(t *testing.T) {
 	f := func(least int, want ...int) {
 		t.Helper()
 		cfg.MinCount = least
-		s := newSet(&cfg, p, p.fit)
+		s := newSet(&cfg, p, p.fit, span{})
 		var got []int
 		for _, d := range s.docs {
 			got = append(got, len(d.ids))

@@ -119,6 +119,8 @@ type Decision struct {
 
 	SentimentLabel string       `ch:"sentiment_label" type:"lcnull"`
 	SentimentScore Opt[float64] `ch:"sentiment_score"`
+	UrgencyLabel   string       `ch:"urgency_label" type:"lcnull"`
+	UrgencyScore   Opt[float64] `ch:"urgency_score"`
 	Escalate       bool         `ch:"escalate"`
 	Priority       string       `ch:"priority" type:"lcnull"`
 

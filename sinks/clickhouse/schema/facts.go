@@ -126,6 +126,13 @@ type Conversation struct {
 	ContactGiven bool `ch:"contact_given"`
 	AIDisclosed  bool `ch:"ai_disclosed"` // on one of the bot's replies
 
+	// The sentiment of the first decided customer message, the lowest, that of the latest, and the
+	// change from first to latest in steps: −2 to 2.
+	SentimentFirst  string    `ch:"sentiment_first" type:"lcnull"`
+	SentimentLowest string    `ch:"sentiment_lowest" type:"lcnull"`
+	SentimentLast   string    `ch:"sentiment_last" type:"lcnull"`
+	SentimentChange Opt[int8] `ch:"sentiment_change"`
+
 	Outcome           string       `ch:"outcome" type:"lc"` // the first that converts, else the first
 	OutcomeAt         Opt[Instant] `ch:"outcome_at"`
 	OutcomeDay        Opt[Day]     `ch:"outcome_day"`

@@ -6,7 +6,7 @@ import (
 )
 
 // Version is the schema version that row blocks carry. Raise it with every change of a struct.
-const Version = 2
+const Version = 3
 
 // Names of the tables.
 const (
