@@ -10,11 +10,12 @@ import (
 	"usher/pipeline"
 )
 
-// TestPromises plays worlds with SLA policies, five each, until POLICIES have been tried; SEED plays
-// the world of one seed.
+// TestPromises plays worlds with SLA policies, five each, until POLICIES have been tried, from the seed
+// FROM on; SEED plays the world of one seed.
 func TestPromises(t *testing.T) {
 	r := newRunner(t)
-	first, last := uint64(1), max(1, number(t, "POLICIES", 40)/PoliciesPerWorld)
+	first := number(t, "FROM", 1)
+	last := first - 1 + max(1, number(t, "POLICIES", 40)/PoliciesPerWorld)
 	if one := number(t, "SEED", 0); one > 0 {
 		first, last = one, one
 	}
