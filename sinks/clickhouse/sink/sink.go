@@ -48,7 +48,7 @@ func New(cfg Config, deps Deps) (*Sink, error) {
 	}
 	return &Sink{
 		cfg: cfg, deps: deps, metrics: newMetrics(deps.Reg), workers: map[int32]*worker{},
-		clock: &clock{store: deps.Store, now: deps.Now},
+		clock: newClock(deps.Store, deps.Now),
 	}, nil
 }
 
