@@ -12,6 +12,7 @@ KILLS     ?= 10
 MINUTES   ?= 60
 SEED      ?= 1
 RATE      ?= 150
+TIMES     ?= kept
 RECORDS   ?= 200000
 
 FETCH_ENGINE = sinks/clickhouse/embedded/fetch-libchdb.sh
@@ -61,7 +62,7 @@ sim-sla: ## the same with POLICIES random SLA policies (10000), five a world: ea
 	POLICIES=$(or $(POLICIES),10000) $(GO) test -count=1 -timeout 6h -v -run '^TestPromises$$' ./bench/sim
 
 torture: libchdb ## kill router, sink, engine and a real Kafka KILLS times (10; SEED, RATE) and recount every row
-	USHER_TORTURE_KILLS=$(KILLS) USHER_TORTURE_SEED=$(SEED) USHER_TORTURE_RATE=$(RATE) \
+	USHER_TORTURE_KILLS=$(KILLS) USHER_TORTURE_SEED=$(SEED) USHER_TORTURE_RATE=$(RATE) USHER_TORTURE_TIMES=$(TIMES) \
 	  $(GO) test -count=1 -timeout 6h -v -run '^TestTorture$$' ./bench/torture
 
 soak: libchdb ## the same at a steady rate for MINUTES (60), a kill every two: memory, goroutines, parts a second

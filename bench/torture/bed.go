@@ -67,6 +67,7 @@ type bed struct {
 	longestStop time.Duration     // of the ends in order
 	restart     time.Duration     // to the first decision
 	promises    []string          // that were not kept
+	slow        []string          // those about time
 }
 
 // newBed starts broker, engine and proxies, and makes topics and tables.

@@ -45,7 +45,7 @@ func TestTorture(t *testing.T) {
 		t.Fatal(err)
 	}
 	report, err := Run(t.Context(), Config{
-		Kills: kills, Soak: time.Duration(minutes) * time.Minute, Seed: uint64(number(t, "USHER_TORTURE_SEED", 1)),
+		Kills: kills, Soak: time.Duration(minutes) * time.Minute, Times: os.Getenv("USHER_TORTURE_TIMES") != "told", Seed: uint64(number(t, "USHER_TORTURE_SEED", 1)),
 		Rate: number(t, "USHER_TORTURE_RATE", 0), Dir: dir, Binary: binary,
 		KafkaScript: "../../pipeline/source/kafka/kafkatest/kafka.sh", Oracle: "../oracle", Out: os.Stdout,
 	})

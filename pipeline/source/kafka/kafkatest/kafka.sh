@@ -18,6 +18,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${USHER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/usher}/kafka
 heap=${USHER_TEST_KAFKA_HEAP:-1g}
 start_timeout_s=${USHER_TEST_KAFKA_START_S:-90}
+# These brokers live for minutes: the quick compiler and the simple collector halve what a start costs.
+quick=(-XX:TieredStopAtLevel=1 -XX:+UseSerialGC)
 proxy=${USHER_TEST_KAFKA_PROXY:-}
 
 fail() { echo "kafka.sh: $*" >&2; exit 1; }
@@ -100,7 +102,7 @@ launch() {
   local dir=$1 port=$2 pid waited=0
   : >"$dir/kafka.log"
   # A session of its own: Ctrl-C reaches whoever runs the tests, and they stop the broker in order.
-  $(command -v setsid) java "-Xmx$heap" -cp "$(classpath)" \
+  $(command -v setsid) java "${quick[@]}" "-Xmx$heap" -cp "$(classpath)" \
     -Dorg.slf4j.simpleLogger.showDateTime=true \
     -Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS \
     kafka.Kafka "$dir/server.properties" >"$dir/kafka.log" 2>&1 </dev/null &
@@ -129,7 +131,7 @@ start() {
     port=$(sed -n 's|^advertised.listeners=.*:||p' "$dir/server.properties")
     # Once: a JVM more takes longer to start than the broker takes to recover.
     [[ -s $dir/log/meta.properties ]] ||
-    java -cp "$(classpath)" kafka.tools.StorageTool format --config "$dir/server.properties" \
+    java "${quick[@]}" -cp "$(classpath)" kafka.tools.StorageTool format --config "$dir/server.properties" \
       --cluster-id usherTestBedAAAAAAAAAA --standalone --ignore-formatted >"$dir/format.log" 2>&1 ||
       { cat "$dir/format.log" >&2; fail "cannot format the storage of $dir"; }
     if launch "$dir" "$port"; then
