@@ -21,6 +21,7 @@ import (
 	"usher/pipeline/source/kafka"
 	broker "usher/pipeline/source/kafka/embedded"
 	"usher/sinks/clickhouse/embedded"
+	"usher/sinks/clickhouse/rollup"
 	"usher/sinks/clickhouse/sink"
 )
 
@@ -83,6 +84,7 @@ func runDemo(ctx context.Context, o demoOptions) error {
 	}
 	g.Go(func() error { return s.route(stages, metrics) })
 	g.Go(func() error { return k.Run(stages) })
+	g.Go(func() error { return rollup.New(rollup.Config{}, rollup.Deps{Conn: s.conn, Log: s.log}).Run(stages) })
 
 	done := make(chan error, 1)
 	go func() {

@@ -17,6 +17,7 @@ import (
 	"usher/cmd/usher/internal/config"
 	"usher/pipeline"
 	"usher/pipeline/classify"
+	"usher/sinks/clickhouse/rollup"
 )
 
 // runRun is `usher run`: the stages that were asked for, until a signal comes or one must stop.
@@ -157,6 +158,7 @@ func (p *process) goSink(ctx context.Context, g *errgroup.Group) error {
 	}
 	p.ready.add("clickhouse", storeUnready(conn))
 	p.ready.expect("sink", "its store and topics")
+	daily := rollup.New(rollup.Config{}, rollup.Deps{Conn: conn, Leads: k.Leads, Log: p.Log, Reg: p.reg})
 	minutely := newMinuteAudit(minuteAudit{cfg: p.Config, kafka: p.opts, conn: conn, log: p.Log}, p.reg)
 	g.Go(func() error {
 		defer conn.Close()
@@ -166,6 +168,7 @@ func (p *process) goSink(ctx context.Context, g *errgroup.Group) error {
 		p.ready.add("sink", func(_ context.Context, now time.Time) string { return k.Unready(now) })
 		both, ctx := errgroup.WithContext(ctx)
 		both.Go(func() error { return minutely.run(ctx) })
+		both.Go(func() error { return daily.Run(ctx) })
 		both.Go(func() error { return k.Run(ctx) })
 		return both.Wait()
 	})

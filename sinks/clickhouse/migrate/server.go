@@ -13,9 +13,11 @@ GRANT CREATE DATABASE, SHOW, SELECT, INSERT, ALTER, CREATE TABLE, CREATE VIEW, D
 GRANT SELECT ON system.columns TO usher_admin;
 GRANT SELECT ON system.tables TO usher_admin;
 
--- The sink inserts and reads its own rows back; it changes and deletes nothing.
+-- The sink inserts and reads its own rows back; it changes and deletes nothing but its cache of daily
+-- rows.
 CREATE ROLE IF NOT EXISTS usher_sink;
 GRANT SELECT, INSERT ON {db}.* TO usher_sink;
+GRANT ALTER DELETE ON {db}.kpi_rollup TO usher_sink;
 
 -- Boards and analysts read; the text of messages is a right of its own.
 CREATE ROLE IF NOT EXISTS usher_reader;

@@ -39,3 +39,11 @@ func (s *Sink) Unready(now time.Time) string {
 	sort.Strings(reasons)
 	return strings.Join(reasons, "; ")
 }
+
+// Leads reports whether this sink stores the first partition of the rows topic: at most one sink of
+// the group does, so it is the one for work that needs doing once.
+func (s *Sink) Leads() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.workers[0] != nil
+}

@@ -26,52 +26,87 @@ func dailyDimensions() []string {
 	})
 }
 
-// Daily returns the statements that make the quantile function and the daily twins. They are views
-// over the KPI views, so a correction counts at once. A roll-up filled by materialized views would be
-// faster and was tried: a kill of the engine between a fact and its view left the roll-up behind, and
-// nothing that reads the facts back can see it.
+// dailyKPIs are the KPIs that boards sum up by day, with the columns beside the dimensions that a
+// row of theirs must be read by.
+var dailyKPIs = map[string][]string{
+	"volume": nil, "first_reply_any": nil, "first_reply_human": nil, "first_reply_after_handoff": nil,
+	"requester_wait": nil, "handoff_wait": nil, "unanswered": nil, "missed": nil, "dropped": nil,
+	"escalation": nil, "next_reply": nil, "next_reply_human": nil, "missed_messages": nil,
+	"decision_bands": {"band"}, "sla": {"policy", "metric", "clock"},
+}
+
+// HasDaily reports whether the KPI has a daily twin.
+func (k *KPI) HasDaily() bool {
+	_, ok := dailyKPIs[k.Name]
+	return ok
+}
+
+// dailyColumns are what a daily row is one of: no two rows of a view have all of them equal.
+func (k *KPI) dailyColumns() []string {
+	return append(append([]string{"day"}, dailyDimensions()...), append([]string{"final"},
+		dailyKPIs[k.Name]...)...)
+}
+
+// Daily returns the statements that make the quantile function, the roll-up and the daily twins.
 func Daily() []string {
-	out := []string{Quantile}
-	for _, d := range daily() {
-		out = append(out, create(d.name, d.sql, d.about))
-	}
-	return out
-}
-
-// dailyKPIs are the KPIs that boards sum up by day.
-var dailyKPIs = []string{
-	"volume", "first_reply_any", "first_reply_human", "first_reply_after_handoff", "requester_wait",
-	"handoff_wait", "unanswered", "missed", "dropped", "escalation", "decision_bands", "next_reply",
-	"next_reply_human", "missed_messages",
-}
-
-func daily() []latestView {
-	group := "day, " + strings.Join(dailyDimensions(), ", ") + ", final"
-	of := func(name, columns, from string) latestView {
-		return latestView{
-			"kpi_" + name + "_daily", "SELECT " + columns + "\nFROM " + from,
-			"kpi_" + name + " by day: n facts, sums, and a histogram for usherQuantile(p, sumMap(hist))",
-		}
-	}
-	const noRate = ", CAST(NULL AS Nullable(Int64)) AS num, CAST(NULL AS Nullable(Int64)) AS den"
-	const noSum = ", CAST(NULL AS Nullable(Int64)) AS sum, CAST(map() AS Map(Int16, Int64)) AS hist"
-	var out []latestView
+	out := []string{Quantile, createRollup}
 	for _, k := range KPIs() {
-		if !slices.Contains(dailyKPIs, k.Name) {
-			continue
+		if k.HasDaily() {
+			out = append(out, create(k.View()+"_daily", k.dailySQL(), k.View()+" by day: n facts, sums, "+
+				"and a histogram for usherQuantile(p, sumMap(hist))"))
 		}
-		columns, by := group, group
-		if k.Name == "decision_bands" {
-			columns, by = columns+", band", by+", band"
-		}
-		columns += ", toInt64(count()) AS n"
-		if k.Form == Rate {
-			columns += ", sum(f.num) AS num, sum(f.den) AS den" + noSum
-		} else {
-			columns += noRate + ", sum(f.value) AS sum, sumMap(map(" + bucket("assumeNotNull(f.value)") +
-				", toInt64(1))) AS hist"
-		}
-		out = append(out, of(k.Name, columns, k.View()+" AS f\nGROUP BY "+by))
 	}
 	return out
+}
+
+// dailySQL adds up what the roll-up holds of partitions that have not changed since, the facts of
+// the others, and, taken off, the facts of voided cycles: a cycle may be voided long after its facts
+// have been written. Groups that come to nothing have no row, as if they had never been.
+func (k *KPI) dailySQL() string {
+	f := k.family()
+	group := strings.Join(k.dailyColumns(), ", ")
+	columns := group + ", n, num, den, sum, hist"
+	parts := []string{
+		"SELECT " + k.storedColumns() + "\nFROM " + RollupTable + "\nWHERE kpi = '" + k.Name +
+			"' AND generation IN (SELECT generation FROM (" + f.proven() + "))",
+		"SELECT " + columns + "\nFROM (" + k.aggregate(f, "_partition_id NOT IN (SELECT unit FROM ("+
+			f.proven()+"))", "") + ")",
+	}
+	if f.voids {
+		parts = append(parts, "SELECT "+columns+"\nFROM ("+k.aggregate(f,
+			"cycle_id IN (SELECT cycle_id FROM voids_latest)", "-")+")")
+	}
+	q := "SELECT " + group + ", sum(f.n) AS n, sum(f.num) AS num, sum(f.den) AS den, sum(f.sum) AS sum,\n" +
+		"    sumMap(f.hist) AS hist\nFROM (\n" + strings.Join(parts, "\nUNION ALL\n") + "\n) AS f"
+	if need := k.need(); need != "" {
+		q += "\nWHERE " + need
+	}
+	return q + "\nGROUP BY " + group + "\nHAVING sum(f.n) != 0\nSETTINGS prefer_column_name_to_alias = 1"
+}
+
+// aggregate is the query of daily rows over those facts of the family that the condition holds for.
+// sign is "" or "-".
+func (k *KPI) aggregate(f *family, condition, sign string) string {
+	of := *k
+	of.source, of.needs = f.facts(condition), nil
+	of.extra = slices.Clone(dailyKPIs[k.Name])
+	weight := sign + "toInt64(1)"
+	if f.signed {
+		of.extra = append(of.extra, "sign")
+		weight = sign + "toInt64(f.sign)"
+	}
+	group := strings.Join(k.dailyColumns(), ", ")
+	if k.Form == Rate {
+		return "SELECT " + group + ", sum(" + weight + ") AS n, sum(" + weight + " * f.num) AS num, sum(" +
+			weight + " * f.den) AS den,\n    CAST(NULL AS Nullable(Int64)) AS sum, " +
+			"CAST(map() AS Map(Int16, Int64)) AS hist\nFROM (" + of.SQL() + ") AS f\nGROUP BY " + group
+	}
+	// By bucket first: adding up a map for every fact would cost five times as much.
+	const value = "assumeNotNull(f.value)"
+	return "SELECT " + group + ", sum(f.facts) AS n, CAST(NULL AS Nullable(Int64)) AS num, " +
+		"CAST(NULL AS Nullable(Int64)) AS den,\n    sum(f.total) AS sum, CAST((groupArray(f.bucket), " +
+		"groupArray(f.facts)) AS Map(Int16, Int64)) AS hist\nFROM (\nSELECT " + group + ", " +
+		bucket(value) + " AS bucket,\n    sum(" + weight + ") AS facts, sum(" + weight + " * toNullable(" +
+		value + ")) AS total\nFROM (" + of.SQL() + ") AS f\nGROUP BY " + group + ", bucket\n) AS f\n" +
+		"GROUP BY " + group
 }

@@ -36,6 +36,32 @@ none.
 
 `
 
+const kpisDaily = `
+## Daily rows
+
+For boards, ` + "`kpi_<name>_daily`" + ` adds a KPI up by ` + "`day`" + `, the dimensions without ids and ` + "`final`" + `:
+` + "`n`" + ` facts, ` + "`num`, `den`, `sum`" + `, and of values ` + "`hist`" + `, a histogram whose buckets grow by 2 %%.
+A quantile read from it is within 2 %% of the exact one, everything else is exact.
+
+` + "```" + `sql
+SELECT channel, usherQuantile(0.9, sumMap(hist)) AS p90
+FROM kpi_first_reply_human_daily WHERE day >= today() - 30 GROUP BY channel
+` + "```" + `
+
+There is one of %s.
+
+They say at every moment what the facts say, corrections and voids included. What makes them fast is a
+cache, ` + "`kpi_rollup`" + `, and never a second source: the leading sink computes the daily rows of a partition
+of facts once nothing has been written into it for 20 seconds, and notes the number that ClickHouse gave
+the partition's newest insert. A view takes those rows only while that number is still the newest, and
+computes the other partitions (today's, and those that a correction has just reached) from the facts.
+Voided cycles are taken off when the view is read. So a sink that stands still or an engine that is
+killed in between makes boards slower and changes no number; ` + "`TRUNCATE TABLE kpi_rollup`" + ` is safe at any
+time. Rows of other definitions, before or after an upgrade, do not count. The cache needs plain MergeTree
+tables, whose inserts become visible in the order of those numbers; over replicated or shared ones it stays
+empty, and the views read the facts.
+`
+
 // kpisText is docs/kpis.md.
 func kpisText() string {
 	var b strings.Builder
@@ -47,9 +73,14 @@ func kpisText() string {
 		fmt.Fprintf(&b, "| [%s](#%s) | %s | %s | %s |\n", d.Name, d.Name, d.Form, d.Unit,
 			orMessage(d.Needs))
 	}
+	var daily []string
 	for _, k := range kpis {
 		writeKPI(&b, k.DefinitionRow())
+		if k.HasDaily() {
+			daily = append(daily, k.Name)
+		}
 	}
+	fmt.Fprintf(&b, kpisDaily, strings.Join(daily, ", "))
 	return b.String()
 }
 
