@@ -19,8 +19,9 @@ import (
 type acceptOptions struct {
 	model, tenant, split, data string
 	in, labels                 []string
-	precision                  float64
-	dryRun, asJSON             bool
+	headOptions
+	precision      float64
+	dryRun, asJSON bool
 }
 
 func (a *app) acceptCommand() *cobra.Command {
@@ -55,6 +56,7 @@ Exit code 3: a label that was judged was refused, or none could be judged.`,
 	f.StringVar(&o.tenant, "tenant", "", "the `tenant` whose messages these are")
 	f.StringSliceVar(&o.in, "in", nil, "labelled messages: TSV `file`s")
 	f.StringVar(&o.split, "split", "", "use only the rows of this split")
+	o.headOptions.flags(f)
 	f.StringSliceVar(&o.labels, "label", nil, "judge only these labels (default: all)")
 	f.Float64Var(&o.precision, "precision", 0.95, "the precision to show")
 	f.StringVar(&o.data, "data", "", "data `directory` of an embedded store (default: the configured one)")
@@ -83,25 +85,21 @@ func (a *app) accept(ctx context.Context, o acceptOptions) error {
 		return err
 	}
 	defer m.Close()
-	labels := m.Heads()[0].Labels
+	head, err := a.choose(m, o.headOptions, o.tenant)
+	if err != nil {
+		return err
+	}
+	labels, cut := m.Heads()[head.at].Labels, head.cut
 	for _, l := range o.labels {
 		if !slices.Contains(labels, l) {
 			return usagef("the model has no label %q; it has %s", l, strings.Join(labels, ", "))
 		}
 	}
-	all, err := cutoffs(a.cfg, m)
+	rows, err := readLabels(o.in, o.column)
 	if err != nil {
 		return err
 	}
-	cut, ok := all[o.tenant]
-	if !ok {
-		cut = all[""]
-	}
-	rows, err := readRows(o.in)
-	if err != nil {
-		return err
-	}
-	messages, err := judgeRows(judging{Model: m, Cutoffs: cut, Split: o.split}, rows)
+	messages, err := judgeRows(judging{Model: m, Head: head.at, Cutoffs: cut, Split: o.split}, rows)
 	if err != nil {
 		return err
 	}
@@ -117,7 +115,7 @@ func (a *app) accept(ctx context.Context, o acceptOptions) error {
 		}
 	}
 	if !o.dryRun {
-		if err := a.recordAccept(ctx, o, acceptEntries{m: m, cut: cut, result: &result, now: now}); err != nil {
+		if err := a.recordAccept(ctx, o, acceptEntries{m: m, chosen: head, result: &result, now: now}); err != nil {
 			return err
 		}
 		result.Recorded = true
@@ -152,8 +150,8 @@ func tallies(labels []string, messages []judged) []accept.Tally {
 
 // acceptEntries are what the journal gets.
 type acceptEntries struct {
-	m      *classifier.Model
-	cut    *route.Cutoffs
+	m *classifier.Model
+	chosen
 	result *acceptResult
 	now    time.Time
 }
@@ -161,7 +159,7 @@ type acceptEntries struct {
 // recordAccept writes one row for each label that was judged.
 func (a *app) recordAccept(ctx context.Context, o acceptOptions, e acceptEntries) error {
 	var entries []journalEntry
-	head := e.m.Heads()[0]
+	head := e.m.Heads()[e.at]
 	for _, v := range e.result.Labels {
 		if v.N == 0 {
 			continue

@@ -3,6 +3,7 @@ package main
 import (
 	"compress/gzip"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -178,9 +179,9 @@ func TestTrainEvalClassify(t *testing.T) {
 	has(t, "standard error", c.err, "run acts alone only after that")
 
 	// The configured cut-offs count, for eval and classify alike.
-	strict := []string{"USHER_CLASSIFIER_AUTO=off", "USHER_CLASSIFIER_THRESHOLDS={auto_at: 0.99, suggest_at: 0.98}"}
+	strict := []string{"USHER_CLASSIFIER_AUTO=off", "USHER_CLASSIFIER_THRESHOLDS={auto_at: 0.61, suggest_at: 0.6}"}
 	c = call{args: []string{"classify", "--model", model}, stdin: "how much is it", env: strict}.good(t)
-	has(t, "classify", c.stdout, `"band":"suggest","band_reason":"disabled","thresholds":{"suggest":0.98,"auto":0.99}`)
+	has(t, "classify", c.stdout, `"band":"suggest","band_reason":"disabled","thresholds":{"suggest":0.6,"auto":0.61}`)
 	e = call{args: []string{"eval", "--model", model, "--in", tsv, "--json"},
 		env: []string{"USHER_CLASSIFIER_THRESHOLDS={labels: {price: {auto: false}}}"}}.good(t)
 	if err := json.Unmarshal([]byte(e.stdout), &report); err != nil || report.Bands["auto"].Coverage > 0.9 {
@@ -196,4 +197,56 @@ func TestDashboardsAreWritten(t *testing.T) {
 	if err != nil || !json.Valid(b) {
 		t.Errorf("no board: %v", err)
 	}
+}
+
+// Several heads from one call: labels, a column with a plain label, and a knowledge base; each is
+// measured, accepted and suggested by its own name.
+func TestTrainSeveralHeads(t *testing.T) {
+	dir := t.TempDir()
+	var b strings.Builder
+	b.WriteString("text\tlabel\tsentiment\n")
+	moods := map[string][]string{"negative": {"awful and rude", "this is terrible"}, "neutral": {"", "by the way"}}
+	for i := range 240 {
+		label := []string{"deal", "claim"}[i%2]
+		mood := []string{"neutral", "negative"}[i/2%2]
+		text := map[string]string{"deal": "book a visit", "claim": "refund my order"}[label]
+		fmt.Fprintf(&b, "%s %d please %s\t%s\t%s\n", text, i, moods[mood][i/4%2], label, mood)
+	}
+	tsv, model := write(t, "messages.tsv", b.String()), filepath.Join(dir, "m.usher")
+	articles := write(t, "help.tsv", "id\ttitle\tbody\nhours\tOpening hours\tWe are open from nine to five.\n"+
+		"pay\tHow to pay\tPay by card or by invoice.\n")
+	r := call{args: []string{"train", "--in", tsv, "--out", model, "--head", "intent", "--also", "sentiment=neutral",
+		"--articles", articles, "--rank", "-1", "--typos", "0.2", "--latin", "0.1", "--epochs", "8",
+		"--max-rows", "900", "--json"}}.good(t)
+	var out struct {
+		Labels []string
+		Report struct{ Noisy, Kept, Rank int }
+		Others []struct {
+			Head   string
+			Labels []string
+			Report struct{ Mixed, Kept int }
+		}
+	}
+	if err := json.Unmarshal([]byte(r.stdout), &out); err != nil {
+		t.Fatal(err)
+	}
+	if len(out.Labels) != 2 || out.Report.Noisy == 0 || out.Report.Rank != -1 || len(out.Others) != 2 ||
+		out.Others[0].Head != "sentiment" || out.Others[0].Report.Mixed == 0 || out.Others[1].Head != "kb" ||
+		strings.Join(out.Others[1].Labels, " ") != "hours pay" {
+		t.Errorf("%+v", out)
+	}
+	e := call{args: []string{"eval", "--model", model, "--in", tsv, "--head", "sentiment", "--column", "sentiment",
+		"--gate", "accuracy>=0.9"}}.good(t)
+	has(t, "eval", e.stdout, "accuracy")
+	a := usher(t, "accept", model, "--tenant", "salon7", "--in", tsv, "--head", "sentiment",
+		"--column", "sentiment", "--dry-run", "--json")
+	has(t, "accept", a.stdout, `"label":"negative"`, `"label":"neutral"`)
+	has(t, "accept", usher(t, "accept", model, "--tenant", "a", "--in", tsv, "--head", "mood").err,
+		"it has intent, sentiment, kb")
+	c := call{args: []string{"classify", "--model", model}, stdin: "refund my order 3 please this is terrible"}.good(t)
+	has(t, "classify", c.stdout, `"sentiment":{"label":"negative"`)
+	has(t, "train", usher(t, "train", "--in", tsv, "--out", model, "--also", "label").err, "--also label")
+	has(t, "train", usher(t, "train", "--in", tsv, "--out", model, "--also", "mood").err, "mood among them")
+	bad := write(t, "bad.tsv", "id\ttitle\tbody\n\tx\ty\n")
+	has(t, "train", usher(t, "train", "--in", tsv, "--out", model, "--articles", bad).err, "line 2 has no id")
 }

@@ -18,12 +18,13 @@ import (
 )
 
 type evalOptions struct {
-	model, split, head string
-	in                 []string
-	by                 []string
-	gate               []string
-	leaveOut           []string
-	asJSON             bool
+	model, split string
+	headOptions
+	in       []string
+	by       []string
+	gate     []string
+	leaveOut []string
+	asJSON   bool
 }
 
 func (a *app) evalCommand() *cobra.Command {
@@ -61,7 +62,7 @@ auto.coverage, labels.NAME.recall; when one does not hold the exit code is 3.`,
 	f.StringVar(&o.model, "model", "", "the model's `file`")
 	f.StringSliceVar(&o.in, "in", nil, "labelled messages: TSV `file`s")
 	f.StringVar(&o.split, "split", "", "measure only the rows of this split")
-	f.StringVar(&o.head, "head", "", "measure this head (default: the first)")
+	o.headOptions.flags(f)
 	f.StringSliceVar(&o.by, "by", nil, "also by these `columns`: lang, label, split, channel, region")
 	f.StringArrayVar(&o.gate, "gate", nil, "a `condition` that must hold, as accuracy>=0.9; may be repeated")
 	f.StringSliceVar(&o.leaveOut, "leave-out", nil, "labels to leave out, as ambiguous")
@@ -75,7 +76,7 @@ func (a *app) eval(o evalOptions, gates []gate) error {
 		return err
 	}
 	defer m.Close()
-	rows, err := readRows(o.in)
+	rows, err := readLabels(o.in, o.column)
 	if err != nil {
 		return err
 	}

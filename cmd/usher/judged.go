@@ -27,6 +27,7 @@ type judged struct {
 // judging says how to judge.
 type judging struct {
 	Model   *classifier.Model
+	Head    int
 	Cutoffs *route.Cutoffs
 	Split   string // only rows of this split; empty: all
 }
@@ -49,7 +50,7 @@ func judgeRows(j judging, rows []corpus.Row) ([]judged, error) {
 	var v features.Vector
 	var d route.Decision
 	scores := j.Model.NewScores()
-	head := &scores.Heads[0]
+	head := &scores.Heads[j.Head]
 	var out []judged
 	for i := range rows {
 		row := &rows[i]

@@ -203,7 +203,8 @@ func (k *keeper) apply() {
 	brain := *k.plain
 	brain.Unproven = make(map[string][]bool)
 	if k.standing != nil {
-		labels := brain.Model.Heads()[0].Labels
+		head := &brain.Model.Heads()[0] // the one that decides
+		labels := head.Labels
 		for _, r := range k.standing.Accepted(k.now().UnixMilli()) {
 			cut, ok := brain.Cutoffs[r.Tenant]
 			if !ok {
@@ -213,7 +214,8 @@ func (k *keeper) apply() {
 			for i := range labels {
 				gates[i] = cut.Gate(i)
 			}
-			brain.Unproven[r.Tenant] = k.standing.Unproven(r.Tenant, labels, gates, k.now().UnixMilli())
+			brain.Unproven[r.Tenant] = k.standing.Unproven(r.Tenant, head.Name, labels, gates,
+				k.now().UnixMilli())
 		}
 	}
 	if err := k.brains.Set(&brain); err != nil {
@@ -228,6 +230,9 @@ func (k *keeper) takeBack(ctx context.Context) error {
 	}
 	k.liveAt = k.now()
 	for _, r := range k.standing.Accepted(k.now().UnixMilli()) {
+		if r.Head != k.plain.Model.Heads()[0].Name {
+			continue // what another head says is not executed, so nothing live judges it
+		}
 		live, err := readLive(ctx, k.store, &r)
 		if err != nil {
 			return err

@@ -17,6 +17,7 @@ import (
 
 type labelsOptions struct {
 	data, since string
+	head        string
 	n           int
 	seed        uint64
 	asJSON      bool
@@ -57,7 +58,7 @@ func (a *app) labelsListCommand(export bool) *cobra.Command {
 				return err
 			}
 			if export {
-				return a.exportLabels(todo)
+				return a.exportLabels(todo, o.head)
 			}
 			a.printLabels(todo)
 			return nil
@@ -72,6 +73,7 @@ func (a *app) labelsListCommand(export bool) *cobra.Command {
 	f.IntVar(&o.n, "n", 50, "how many")
 	f.StringVar(&o.since, "since", "", "how far back, as 7d or 2026-11-01 (default: all)")
 	f.Uint64Var(&o.seed, "seed", 1, "of the random fifth")
+	f.StringVar(&o.head, "head", "", "for this head: sentiment or urgency (default: the one that decides)")
 	return c
 }
 
@@ -83,22 +85,45 @@ type todo struct {
 // labelsMax bounds one list.
 const labelsMax = 100_000
 
-// open are decisions that nobody has labelled.
-const openDecisions = `label IS NOT NULL
-    AND (tenant, trigger_event_id) NOT IN (SELECT tenant, target FROM labels WHERE type = 'label')
-    AND id NOT IN (SELECT decision_id FROM labels WHERE decision_id != '' AND given_label != '')`
+// worth is where decisions keep what a head said, and how sure it was; the smaller the last is, the
+// more a label would tell.
+type worth struct{ label, score, margin string }
+
+// worthOf knows the heads that decisions keep an answer of; "" is the one that decides.
+func worthOf(head string) (worth, error) {
+	switch head {
+	case "":
+		return worth{"label", "score", "margin"}, nil
+	case "sentiment", "urgency":
+		return worth{head + "_label", head + "_score", head + "_score"}, nil
+	}
+	return worth{}, usagef("--head must be sentiment or urgency, or left out; got %q", head)
+}
+
+// headCondition picks the labels of the head in question; one that names no head is about the head
+// that decides.
+const headCondition = `if({head:String} = '', head NOT IN ('sentiment', 'urgency'), head = {head:String})`
+
+// openDecisions are those that nobody has labelled for the head.
+const openDecisions = `(tenant, trigger_event_id) NOT IN (SELECT tenant, target FROM labels
+        WHERE type = 'label' AND ` + headCondition + `)
+    AND ({head:String} != '' OR
+        id NOT IN (SELECT decision_id FROM labels WHERE decision_id != '' AND given_label != ''))`
 
 // disputed are decisions that were rejected without a better label, or that annotators disagree about.
-const disputedDecisions = `label IS NOT NULL AND (
-    id IN (SELECT decision_id FROM labels GROUP BY decision_id HAVING decision_id != ''
+const disputedDecisions = `({head:String} = '' AND id IN (SELECT decision_id FROM labels GROUP BY decision_id HAVING decision_id != ''
         AND max(verdict = 'rejected') AND max(given_label) = '')
     OR (tenant, trigger_event_id) IN (SELECT tenant, target FROM labels WHERE type = 'label'
-        GROUP BY tenant, target, head HAVING uniqExact(given_label) > 1))`
+        AND ` + headCondition + ` GROUP BY tenant, target, head HAVING uniqExact(given_label) > 1))`
 
 // worthLabelling chooses n decisions: up to two fifths disputed, a random fifth, the rest by margin.
 func (a *app) worthLabelling(ctx context.Context, o labelsOptions) ([]todo, error) {
 	if o.n < 1 || o.n > labelsMax {
 		return nil, usagef("--n must lie between 1 and %d", labelsMax)
+	}
+	w, err := worthOf(o.head)
+	if err != nil {
+		return nil, err
 	}
 	since, err := sinceCondition(o.since)
 	if err != nil {
@@ -121,12 +146,12 @@ func (a *app) worthLabelling(ctx context.Context, o labelsOptions) ([]todo, erro
 	}{
 		{"disagreement", disputedDecisions, "time DESC, id", (2*o.n + 4) / 5},
 		{"random", openDecisions, "cityHash64(id, {seed:UInt64})", (o.n + 4) / 5},
-		{"margin", openDecisions, "margin, id", o.n},
+		{"margin", openDecisions, w.margin + ", id", o.n},
 	} {
-		rows, err := s.rows(ctx, "SELECT tenant, conversation_id, id, trigger_event_id, label, toString(score), "+
-			"toString(margin) FROM decisions WHERE "+since+" AND "+part.where+" ORDER BY "+part.order+
-			" LIMIT {n:UInt32}", map[string]string{
-			"n": strconv.Itoa(part.upTo + len(out)), "seed": strconv.FormatUint(o.seed, 10),
+		rows, err := s.rows(ctx, "SELECT tenant, conversation_id, id, trigger_event_id, "+w.label+", toString("+
+			w.score+"), toString("+w.margin+") FROM decisions WHERE "+since+" AND "+w.label+
+			" IS NOT NULL AND "+part.where+" ORDER BY "+part.order+" LIMIT {n:UInt32}", map[string]string{
+			"head": o.head, "n": strconv.Itoa(part.upTo + len(out)), "seed": strconv.FormatUint(o.seed, 10),
 		})
 		if err != nil {
 			return nil, fmt.Errorf("cannot choose messages: %w", explain(err))
@@ -187,12 +212,12 @@ func (a *app) printLabels(list []todo) {
 var labelColumns = [...]string{"target", "tenant", "conversation_id", "decision_id", "predicted", "score",
 	"margin", "why", "text", "head", "label", "annotator"}
 
-func (a *app) exportLabels(list []todo) error {
+func (a *app) exportLabels(list []todo, head string) error {
 	w := csv.NewWriter(a.out)
 	_ = w.Write(labelColumns[:]) // the writer keeps its first error
 	for _, x := range list {
 		_ = w.Write([]string{x.target, x.tenant, x.conversation, x.decision, x.predicted, x.score, x.margin,
-			x.why, x.text, "", "", ""})
+			x.why, x.text, head, "", ""})
 	}
 	w.Flush()
 	return w.Error()

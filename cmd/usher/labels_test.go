@@ -112,6 +112,35 @@ func TestLabelsListAndAgreement(t *testing.T) {
 			t.Errorf("by margin: %v", why["margin"])
 		}
 	}
+	if err := s.exec(t.Context(), `INSERT INTO decisions (tenant, conversation_id, id, trigger_event_id, label,
+		sentiment_label, sentiment_score, time, _lease_until) SELECT 'salon7', 'm' || toString(number),
+		'm' || toString(number), 'm' || toString(number), 'deal', 'negative', 0.4 + number / 100, now64(3),
+		now64(3) + 3600 FROM numbers(20)`); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.exec(t.Context(), `INSERT INTO labels (tenant, conversation_id, type, target, head, given_label,
+		annotator, time, _lease_until) VALUES ('salon7','m0','label','m0','sentiment','neutral','ann',now64(3),
+		now64(3)+3600), ('salon7','m1','label','m1','intent','deal','ann',now64(3),now64(3)+3600)`); err != nil {
+		t.Fatal(err)
+	}
+	// Another head: what is labelled for the first one is still open, the least sure come first.
+	r = call{args: []string{"labels", "export", "--n", "5", "--head", "sentiment"}, env: env}.good(t)
+	if rows, err = csv.NewReader(strings.NewReader(r.stdout)).ReadAll(); err != nil || len(rows) != 6 {
+		t.Fatalf("%v\n%s", err, r.stdout)
+	}
+	unsure := ""
+	for _, row := range rows[1:] {
+		if row[7] == "margin" && unsure == "" {
+			unsure = row[0]
+		}
+		if row[0] == "m0" || row[4] != "negative" || row[9] != "sentiment" {
+			t.Errorf("chosen for sentiment: %q", row)
+		}
+	}
+	if unsure != "m1" && rows[1][0] != "m1" {
+		t.Errorf("first by margin: %s", unsure)
+	}
+	has(t, "a head that decisions do not keep", usher(t, "labels", "list", "--head", "lang").err, "sentiment or urgency")
 	has(t, "list", call{args: []string{"labels", "list", "--n", "5"}, env: env}.good(t).stdout, "disagreement", "margin")
 	has(t, "agreement", call{args: []string{"labels", "agreement"}, env: env}.good(t).stdout, "ann, bob", "1", "0.0000")
 }

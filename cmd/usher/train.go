@@ -26,6 +26,11 @@ type trainOptions struct {
 	holdout          float64
 	seed             uint64
 	asJSON           bool
+
+	also         []string
+	articles     string
+	rank, rows   int
+	typos, latin float64
 }
 
 func (a *app) trainCommand() *cobra.Command {
@@ -37,7 +42,9 @@ func (a *app) trainCommand() *cobra.Command {
 line, no quoting. The columns text and label are required, lang and split optional. Texts are masked
 like the pipeline masks them, so that the model sees in training what it will see at work. A part of
 the rows is held out and the quality on it is printed and kept in the model.`,
-		Example: `  usher train --in messages.tsv --out intent.usher
+		Example: `  usher train --in messages.tsv --out intent.usher --also sentiment=neutral,urgency=normal,lang
+  usher train --in messages.tsv --out intent.usher --articles help.tsv
+  usher train --in messages.tsv --out intent.usher
   usher train --in a.tsv.gz b.tsv.zst --out intent.usher --split train --name intent`,
 		RunE: a.do(func(cmd *cobra.Command, args []string) error {
 			o.in = append(o.in, args...)
@@ -57,13 +64,24 @@ the rows is held out and the quality on it is printed and kept in the model.`,
 	f.IntVar(&o.epochs, "epochs", 0, "passes over the rows (default: the recipe's)")
 	f.Float64Var(&o.holdout, "holdout", -1, "share of the rows to measure on (default: the recipe's)")
 	f.Uint64Var(&o.seed, "seed", 0, "order and dropout (default: the recipe's)")
+	f.StringSliceVar(&o.also, "also", nil, "more heads, each a `column` of the files; NAME=LABEL when LABEL "+
+		"is what shows nothing, as sentiment=neutral: then any other label anywhere in a message decides")
+	f.StringVar(&o.articles, "articles", "", "a knowledge base, a TSV `file` with the columns id, title, "+
+		"body: one more head, kb, each article on its own; messages labelled other belong to none")
+	f.IntVar(&o.rank, "rank", 0, "rank of the product; -1: free rows (default: what validation chooses)")
+	f.IntVar(&o.rows, "max-rows", 0, "keep so many features, those with the largest weights (default: all)")
+	f.Float64Var(&o.typos, "typos", 0, "learn from so large a `share` of copies with typing errors too")
+	f.Float64Var(&o.latin, "latin", 0, "and of copies in Latin letters without marks")
 	f.BoolVar(&o.asJSON, "json", false, "print the result as one JSON object")
 	return c
 }
 
 // readRows reads labelled messages; what is wrong with the files is the caller's to mend.
-func readRows(files []string) ([]corpus.Row, error) {
-	rows, err := corpus.ReadFiles(files)
+func readRows(files []string) ([]corpus.Row, error) { return readLabels(files, corpus.LabelColumn) }
+
+// readLabels reads messages with the labels of a column.
+func readLabels(files []string, column string) ([]corpus.Row, error) {
+	rows, err := corpus.ReadColumn(files, column)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &usageError{err}
 	}
@@ -77,26 +95,16 @@ func modelName(file string) string {
 }
 
 func (a *app) train(cmd *cobra.Command, o trainOptions) error {
-	rows, err := readRows(o.in)
-	if err != nil {
-		return err
-	}
 	if o.name == "" {
 		o.name = modelName(o.out)
 	}
-	cfg := train.Default(o.name)
-	cfg.Split, cfg.Version = o.split, o.version
-	if o.head != "" {
-		cfg.Head = o.head
+	if !cmd.Flags().Changed("seed") {
+		o.seed = train.Default(o.name).Seed
 	}
-	if o.epochs > 0 {
-		cfg.Epochs = o.epochs
-	}
-	if o.holdout >= 0 {
-		cfg.Holdout = o.holdout
-	}
-	if cmd.Flags().Changed("seed") {
-		cfg.Seed = o.seed
+	cfg := o.config()
+	heads, err := o.heads(&cfg)
+	if err != nil {
+		return err
 	}
 	if cfg.Redact, err = masks(); err != nil {
 		return err
@@ -111,7 +119,7 @@ func (a *app) train(cmd *cobra.Command, o trainOptions) error {
 			shown = percent
 		}
 	}
-	res, err := train.Run(cfg, rows)
+	res, err := train.RunHeads(cfg, heads)
 	bar.done()
 	if err != nil {
 		return err
@@ -158,23 +166,33 @@ func (a *app) printTrained(o trainOptions, res *train.Result) error {
 	if err != nil {
 		return fmt.Errorf("BUG: the model that was just written cannot be read: %w", err)
 	}
-	head := m.Heads()[0]
-	q := head.Quality
 	if o.asJSON {
+		head := m.Heads()[0]
+		var others []map[string]any
+		for i, h := range m.Heads()[1:] {
+			others = append(others, map[string]any{"head": h.Name, "labels": h.Labels,
+				"report": res.Heads[i+1].Report, "quality": h.Quality})
+		}
 		return json.NewEncoder(a.out).Encode(map[string]any{
 			"model": m.Name(), "version": m.Version(), "checksum": m.Checksum(), "file": o.out,
-			"labels": head.Labels, "report": res.Report, "quality": q,
+			"labels": head.Labels, "report": res.Report, "quality": head.Quality, "others": others,
 		})
 	}
-	r := res.Report
-	fmt.Fprintf(a.out, "%s %s: %d labels, %d of %d messages trained on, %d features kept, %d bytes\n",
-		m.Name(), m.Version(), len(head.Labels), r.Used, r.Rows, r.Kept, len(res.File))
-	fmt.Fprintf(a.out, "sha256 %s\n", m.Checksum())
-	if q.N > 0 {
-		fmt.Fprintf(a.out, "on %s (%d messages): accuracy %.4f, macro F1 %.4f, ECE %.4f; "+
-			"auto: coverage %.4f, precision %.4f\n", q.On, q.N, q.Accuracy, q.MacroF1, q.ECE,
-			q.AutoCoverage, q.AutoPrecision)
+	for i, h := range m.Heads() {
+		r, q := res.Heads[i].Report, h.Quality
+		name := m.Name() + " " + m.Version()
+		if i > 0 {
+			name = "head " + h.Name
+		}
+		fmt.Fprintf(a.out, "%s: %d labels, %d of %d messages trained on, %d features kept, %d bytes\n",
+			name, len(h.Labels), r.Used, r.Rows, r.Kept, len(res.File))
+		if q.N > 0 {
+			fmt.Fprintf(a.out, "on %s (%d messages): accuracy %.4f, macro F1 %.4f, ECE %.4f; "+
+				"auto: coverage %.4f, precision %.4f\n", q.On, q.N, q.Accuracy, q.MacroF1, q.ECE,
+				q.AutoCoverage, q.AutoPrecision)
+		}
 	}
+	fmt.Fprintf(a.out, "sha256 %s\n", m.Checksum())
 	fmt.Fprintf(a.out, "written to %s; measure it: usher eval --model %s --in FILE\n", o.out, o.out)
 	return nil
 }

@@ -101,6 +101,9 @@ func TestThreeArticlesAreThreeSuggestions(t *testing.T) {
 	f(0.6, Suggestion{"label", label, 0.6}, Suggestion{"kb", "b", 0.93}, Suggestion{"kb", "e", 0.77},
 		Suggestion{"kb", "a", 0.51})
 	f(0.4)
+	articles.Scores = []float64{0.5, 0.2, 0.4999, 0.1, 0.01} // what is less likely than not is left out
+	f(0.6, Suggestion{"label", label, 0.6}, Suggestion{"kb", "a", 0.5})
+	articles.Scores = []float64{0.51, 0.93, 0.4999, 0.5, 0.77}
 
 	own, err := NewCutoffs(articles.Labels, DefaultLimits())
 	if err != nil {

@@ -79,16 +79,16 @@ type Record struct {
 	AtMS   int64  `json:"-"`
 }
 
-// Standing is what the journal says about one model: the latest row of each tenant and label.
+// Standing is what the journal says about one model: the latest row of each tenant, head and label.
 type Standing struct {
 	checksum string
-	latest   map[[2]string]Record
+	latest   map[[3]string]Record
 }
 
 // NewStanding reads the rows about the model with this checksum; those of others, of another version
 // too, say nothing about it. Of two rows of one instant the one that forbids goes first.
 func NewStanding(checksum string, records []Record) *Standing {
-	s := &Standing{checksum: checksum, latest: make(map[[2]string]Record)}
+	s := &Standing{checksum: checksum, latest: make(map[[3]string]Record)}
 	records = slices.Clone(records)
 	slices.SortStableFunc(records, func(a, b Record) int {
 		if c := cmp.Compare(a.AtMS, b.AtMS); c != 0 {
@@ -98,7 +98,7 @@ func NewStanding(checksum string, records []Record) *Standing {
 	})
 	for _, r := range records {
 		if r.Checksum == checksum {
-			s.latest[[2]string{r.Tenant, r.Label}] = r
+			s.latest[[3]string{r.Tenant, r.Head, r.Label}] = r
 		}
 	}
 	return s
@@ -108,7 +108,7 @@ func NewStanding(checksum string, records []Record) *Standing {
 func (s *Standing) With(r Record) *Standing {
 	out := &Standing{checksum: s.checksum, latest: maps.Clone(s.latest)}
 	if r.Checksum == s.checksum {
-		out.latest[[2]string{r.Tenant, r.Label}] = r
+		out.latest[[3]string{r.Tenant, r.Head, r.Label}] = r
 	}
 	return out
 }
@@ -121,14 +121,14 @@ func allowing(r Record) int {
 	return 1
 }
 
-// Holds reports whether a label may act alone for a tenant: it was accepted, at these cut-offs, not
+// Holds reports whether a label of a head may act alone for a tenant: it was accepted, at these cut-offs, not
 // taken back since, and not too long ago.
-func (s *Standing) Holds(tenant, label, gate string, nowMS int64) bool {
-	r, ok := s.latest[[2]string{tenant, label}]
+func (s *Standing) Holds(tenant, head, label, gate string, nowMS int64) bool {
+	r, ok := s.latest[[3]string{tenant, head, label}]
 	return ok && r.Kind == KindAcceptance && r.Gate == gate && nowMS < r.ExpiresMS
 }
 
-// Accepted are the acceptances that hold, whatever the cut-offs are, by tenant and label.
+// Accepted are the acceptances that hold, whatever the cut-offs are, by tenant, head and label.
 func (s *Standing) Accepted(nowMS int64) []Record {
 	var out []Record
 	for _, r := range s.latest {
@@ -137,17 +137,18 @@ func (s *Standing) Accepted(nowMS int64) []Record {
 		}
 	}
 	slices.SortFunc(out, func(a, b Record) int {
-		return cmp.Or(cmp.Compare(a.Tenant, b.Tenant), cmp.Compare(a.Label, b.Label))
+		return cmp.Or(cmp.Compare(a.Tenant, b.Tenant), cmp.Compare(a.Head, b.Head),
+			cmp.Compare(a.Label, b.Label))
 	})
 	return out
 }
 
-// Unproven is one entry per label: whether it must not act alone for the tenant. Gates are those of
-// the same labels.
-func (s *Standing) Unproven(tenant string, labels, gates []string, nowMS int64) []bool {
+// Unproven is one entry per label of a head: whether it must not act alone for the tenant. Gates are
+// those of the same labels.
+func (s *Standing) Unproven(tenant, head string, labels, gates []string, nowMS int64) []bool {
 	out := make([]bool, len(labels))
 	for i := range labels {
-		out[i] = !s.Holds(tenant, labels[i], gates[i], nowMS)
+		out[i] = !s.Holds(tenant, head, labels[i], gates[i], nowMS)
 	}
 	return out
 }

@@ -25,7 +25,8 @@ func TestJudge(t *testing.T) {
 func TestStanding(t *testing.T) {
 	const day = int64(24 * 60 * 60 * 1000)
 	row := func(kind, tenant, label string, at int64) Record {
-		r := Record{Kind: kind, Checksum: "c1", Tenant: tenant, Label: label, Gate: "0.9/0/0", AtMS: at}
+		r := Record{Kind: kind, Checksum: "c1", Tenant: tenant, Head: "intent", Label: label, Gate: "0.9/0/0",
+			AtMS: at}
 		if kind == KindAcceptance {
 			r.ExpiresMS = at + LifeMS
 		}
@@ -41,10 +42,16 @@ func TestStanding(t *testing.T) {
 		row(KindAcceptance, "salon7", "request", 1), // of one instant, the refusal counts
 		old,
 	}
+	// What is said about a label of another head says nothing about this one's of that name.
+	for _, kind := range []string{KindAcceptance, KindRefusal} {
+		other := row(kind, "salon7", map[string]string{KindAcceptance: "waits", KindRefusal: "deal"}[kind], 1)
+		other.Head, other.ExpiresMS = "sentiment", 0
+		rows = append(rows, other)
+	}
 	s := NewStanding("c1", rows)
 	holds := func(tenant, label, gate string, now int64, want bool) {
 		t.Helper()
-		if got := s.Holds(tenant, label, gate, now); got != want {
+		if got := s.Holds(tenant, "intent", label, gate, now); got != want {
 			t.Errorf("%s, %s at %d with %s: %v, want %v", tenant, label, now, gate, got, want)
 		}
 	}
@@ -57,7 +64,8 @@ func TestStanding(t *testing.T) {
 	holds("clinic", "deal", gate, 2, false)        // taken back
 	holds("salon7", "request", gate, 2, false)
 	holds("salon7", "claim", gate, 2, false) // another version of the model
-	got := s.Unproven("salon7", []string{"deal", "claim"}, []string{gate, gate}, 2)
+	holds("salon7", "waits", gate, 0, false)
+	got := s.Unproven("salon7", "intent", []string{"deal", "claim"}, []string{gate, gate}, 2)
 	if diff := cmp.Diff([]bool{false, true}, got); diff != "" {
 		t.Error(diff)
 	}
@@ -68,7 +76,7 @@ func TestStanding(t *testing.T) {
 		t.Errorf("accepted for ever: %+v", a)
 	}
 	again := NewStanding("c1", append(rows, row(KindAcceptance, "clinic", "deal", 3)))
-	if !again.Holds("clinic", "deal", gate, 4) {
+	if !again.Holds("clinic", "intent", "deal", gate, 4) {
 		t.Error("what was taken back cannot be accepted again")
 	}
 }

@@ -239,3 +239,16 @@ func TestWilson(t *testing.T) {
 	f(0, 10, 0, 0.2775)
 	f(10, 10, 0.7225, 1)
 }
+
+// TestOtherIsNeverAuto, as in route.
+func TestOtherIsNeverAuto(t *testing.T) {
+	band := ownBand(&classifier.HeadMeta{Labels: []string{"deal", classifier.Other}})
+	for best, want := range []string{Auto, Suggest} {
+		scores := []float64{0, 0}
+		scores[best] = 1
+		got := band(&Verdict{Labels: []string{"deal", classifier.Other}, Scores: scores, Best: best, Scope: 1})
+		if got != want {
+			t.Errorf("label %d: %s, want %s", best, got, want)
+		}
+	}
+}

@@ -1,6 +1,9 @@
 package train
 
 import (
+	"bufio"
+	"fmt"
+	"io"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -17,6 +20,52 @@ type Article struct {
 
 // passageRunes is about how long a passage of a body is: as long as a message that asks for it.
 const passageRunes = 160
+
+// ReadArticles reads a TSV: a header line that names the columns id, title and body, and lang if it is
+// there, then one article a line, no quoting. name is for errors.
+func ReadArticles(r io.Reader, name string) ([]Article, error) {
+	sc := bufio.NewScanner(r)
+	sc.Buffer(nil, maxArticleBytes)
+	var out []Article
+	at := map[string]int{}
+	seen := map[string]bool{}
+	for line := 1; sc.Scan(); line++ {
+		cells := strings.Split(strings.TrimRight(sc.Text(), "\r"), "\t")
+		if line == 1 {
+			for i, column := range cells {
+				at[strings.TrimSpace(column)] = i + 1
+			}
+			if at["id"] == 0 || at["title"] == 0 || at["body"] == 0 {
+				return nil, fmt.Errorf("cannot read %s: line 1 must name the columns, separated by tabs, id, "+
+					"title and body among them", name)
+			}
+			continue
+		}
+		cell := func(column string) string {
+			if i := at[column]; i > 0 && i <= len(cells) {
+				return strings.TrimSpace(cells[i-1])
+			}
+			return ""
+		}
+		a := Article{ID: cell("id"), Title: cell("title"), Body: cell("body"), Lang: cell("lang")}
+		if a.ID == "" || seen[a.ID] || a.Title+a.Body == "" {
+			return nil, fmt.Errorf("cannot read %s: line %d has no id of its own, or neither title nor body",
+				name, line)
+		}
+		seen[a.ID] = true
+		out = append(out, a)
+	}
+	if err := sc.Err(); err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", name, err)
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("cannot read %s: it holds no article", name)
+	}
+	return out, nil
+}
+
+// maxArticleBytes bounds one line.
+const maxArticleBytes = 16 << 20
 
 // KnowledgeBase makes a head that scores each article on its own, so that several can be likely for
 // one message. It learns from titles and bodies alone: the title by itself, and each passage of the

@@ -3,9 +3,13 @@ package train
 import (
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
+	"github.com/google/go-cmp/cmp"
+
+	"usher/features/classifier"
 	"usher/features/classifier/corpus"
 )
 
@@ -102,5 +106,38 @@ func TestNoiseHelps(t *testing.T) {
 	}
 	if with, without := right(Noise{Latin: 1}), right(Noise{}); with != 6 || without == 6 {
 		t.Errorf("right of 6: %d with, %d without", with, without)
+	}
+}
+
+// TestMix: every message with a sign comes among plain ones of its language too, as many plain ones
+// are added, and pairs of words across the seams are no features.
+func TestMix(t *testing.T) {
+	rows := []corpus.Row{
+		{Text: "awful", Label: "negative", Lang: "en"}, {Text: "ужас", Label: "negative", Lang: "ru"},
+		{Text: "the price list", Label: "neutral", Lang: "en"}, {Text: "opening hours", Label: "neutral", Lang: "en"},
+	}
+	out := mix(rows, "neutral", 7)
+	if len(out) != len(rows)+2*mixCopies {
+		t.Fatalf("%d messages of %d", len(out), len(rows))
+	}
+	for i, r := range out[len(rows):] {
+		signed := i%2 == 0
+		if strings.Contains(r.Text, "awful") != signed || (r.Label == "negative") != signed || r.Lang != "en" ||
+			strings.Contains(r.Text, "ужас") {
+			t.Errorf("%d: %+v", i, r)
+		}
+	}
+	if diff := cmp.Diff(out, mix(rows, "neutral", 7)); diff != "" {
+		t.Errorf("not the same again: %s", diff)
+	}
+	cfg := Default("m")
+	cfg.MinCount, cfg.Noise = 1, Noise{}
+	h := &headRun{Head: Head{Name: "m", Kind: classifier.Softmax, Plain: "neutral"},
+		parts: &parts{labels: []string{"negative", "neutral"}, kind: classifier.Softmax}}
+	plain := newSet(&cfg, h.parts, rows, span{})
+	mixed := h.set(&cfg, rows)
+	if len(mixed.keys) != len(plain.keys) || len(mixed.docs) <= len(plain.docs) || h.report.Mixed == 0 {
+		t.Errorf("%d features of %d messages, %d of %d without the mixed ones", len(mixed.keys),
+			len(mixed.docs), len(plain.keys), len(plain.docs))
 	}
 }
