@@ -24,7 +24,7 @@ KAFKA_PACKAGES = $$(grep -rlE --include='*_test.go' 'USHER_TEST_KAFKA|kafkatest'
 GO_FOLDERS   = bench cmd dashboards features pipeline sinks
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-race test-kafka fuzz hostile sim sim-sla torture soak bench dashboards lint fmt libchdb clean
+.PHONY: help build demo test test-race test-kafka test-browser fuzz hostile sim sim-sla torture soak bench dashboards lint fmt libchdb clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ test-race: libchdb ## the same under the race detector (needs a C compiler)
 
 test-kafka: libchdb ## run the tests that want a real Apache Kafka: starts one, or takes KAFKA_ADDRESS=host:port
 	USHER_REQUIRE_KAFKA=1 $(ON_KAFKA) $(GO) test -count=1 -timeout 20m $(KAFKA_PACKAGES)
+
+test-browser: libchdb ## look at a running demo in a real Chromium (dashboards/preview/browser/fetch.sh brings it)
+	USHER_REQUIRE_BROWSER=1 $(GO) test -count=1 -timeout 10m -run '^TestLookAtDemo$$' ./cmd/usher/acceptance
 
 fuzz: ## fuzz every decoder for FUZZTIME each (20s)
 	@set -e; for package in $$($(GO) list $(PACKAGES)); do \

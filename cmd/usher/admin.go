@@ -83,7 +83,9 @@ type adminRoute struct {
 	handler http.Handler
 }
 
-func adminHandler(a config.Admin, reg *prometheus.Registry, ready http.Handler, more ...adminRoute) http.Handler {
+func adminHandler(a config.Admin, reg *prometheus.Registry, ready http.Handler,
+	more ...adminRoute,
+) http.Handler {
 	mux := http.NewServeMux()
 	for _, r := range more {
 		mux.Handle(r.path, r.handler)

@@ -102,7 +102,7 @@ func (a *app) commands() []*cobra.Command {
 	}
 	var all []*cobra.Command
 	all = append(all, in(groupLook, a.demoCommand(), a.analyzeCommand(), a.sqlCommand(),
-		a.dashboardsCommand(), a.versionCommand())...)
+		a.dashboardsCommand(), a.tailCommand(), a.statusCommand(), a.versionCommand())...)
 	all = append(all, in(groupRun, a.runCommand(), a.topicsCommand(), a.schemaCommand(),
 		a.configCommand())...)
 	all = append(all, in(groupBring, a.importCommand(), a.produceCommand())...)

@@ -101,7 +101,7 @@ function style(one, stroke, at, { bars, stacking }) {
     fill: filled ? faded(stroke, alpha) : undefined,
     dash: bars || stacking !== 'none' ? undefined : dashes[at % dashes.length],
     paths: bars ? window.uPlot.paths.bars({ size: [0.82, 44], align: 1 }) : undefined,
-    points: { show: bars ? false : undefined, size: 5 },
+    points: bars ? { show: false } : { size: 6, fill: stroke },
     spanGaps: custom.spanNulls === true,
   };
 }
