@@ -18,12 +18,15 @@ import (
 
 	"usher/cmd/usher/internal/config"
 	"usher/sinks/clickhouse/audit"
+	"usher/sinks/clickhouse/schema"
 )
 
 type auditOptions struct {
 	data        string
 	incremental bool
 	repair      bool
+	declare     string // cause
+	dryRun      bool
 	asJSON      bool
 }
 
@@ -57,15 +60,20 @@ doubled.
 
 --repair reads the records of the rows topic that cover what is missing again and inserts exactly
 the missing rows; then it counts once more. What retention has removed is said, with its offsets.
-Rows that are there twice are not touched: the statements that take them out are printed.`,
+Rows that are there twice are not touched: the statements that take them out are printed.
+
+--declare CAUSE writes down, as gaps in delivery_gaps, that what is missing was removed on purpose:
+ttl by a TTL of your own, erased by an erasure, operator by hand. The balance holds from then on for
+exactly these offsets and ranges, and repairs leave them alone; --dry-run only lists them.`,
 		Example: `  usher audit
   usher audit --repair
+  usher audit --declare erased --dry-run
   usher audit --incremental --json
   usher audit --data ./usher-data`,
 		Args: noArgs,
 		RunE: a.do(func(cmd *cobra.Command, _ []string) error {
-			if o.repair && o.incremental {
-				return usagef("--repair counts everything: leave --incremental out")
+			if err := o.check(); err != nil {
+				return err
 			}
 			done, err := a.runAudit(cmd.Context(), o)
 			if err != nil {
@@ -78,8 +86,27 @@ Rows that are there twice are not touched: the statements that take them out are
 	f.StringVar(&o.data, "data", "", "data `directory` of an embedded store (default: the configured one)")
 	f.BoolVar(&o.incremental, "incremental", false, "count only what came since the last audit")
 	f.BoolVar(&o.repair, "repair", false, "put back what is missing, while its records are retained")
+	f.StringVar(&o.declare, "declare", "", "write down who removed what is missing: `cause` ttl, erased or operator")
+	f.BoolVar(&o.dryRun, "dry-run", false, "with --declare: list, write nothing")
 	f.BoolVar(&o.asJSON, "json", false, "print one JSON object")
 	return c
+}
+
+func (o *auditOptions) check() error {
+	switch {
+	case (o.repair || o.declare != "") && o.incremental:
+		return usagef("--repair and --declare count everything: leave --incremental out")
+	case o.repair && o.declare != "":
+		return usagef("repair first, then declare what cannot be put back: use one of --repair and --declare")
+	case o.dryRun && o.declare == "":
+		return usagef("--dry-run belongs to --declare")
+	}
+	switch o.declare {
+	case "", schema.GapTTL, schema.GapErased, schema.GapOperator:
+		return nil
+	}
+	return usagef("--declare takes a cause: %s, %s or %s; the others are declared by the router",
+		schema.GapTTL, schema.GapErased, schema.GapOperator)
 }
 
 // auditPlace is where an audit counts.
@@ -96,7 +123,8 @@ const embeddedAuditWait = 5 * time.Second
 type audited struct {
 	audit.Report                 // the last count
 	repaired     *audit.Repaired // nil without --repair
-	undouble     []string        // statements that take doubled rows out
+	declared     []audit.Declared
+	undouble     []string // statements that take doubled rows out
 }
 
 func (a *app) runAudit(ctx context.Context, o auditOptions) (*audited, error) {
@@ -161,10 +189,27 @@ func (a *app) auditWith(ctx context.Context, p auditPlace, o auditOptions) (*aud
 			return nil, err
 		}
 	}
+	if o.declare != "" && done.Missing() > 0 {
+		if err := b.declare(ctx, o, done); err != nil {
+			return nil, err
+		}
+	}
 	if done.Duplicated() > 0 {
 		done.undouble, err = audit.Undouble(ctx, b.conn, b.scope)
 	}
 	return done, err
+}
+
+// declare writes down what is missing, and counts again.
+func (b *auditBed) declare(ctx context.Context, o auditOptions, done *audited) (err error) {
+	if done.declared, err = audit.Missing(ctx, b.conn, b.scope); err != nil || o.dryRun {
+		return err
+	}
+	if err := audit.Declare(ctx, b.conn, o.declare, done.declared, time.Now()); err != nil {
+		return err
+	}
+	done.Report, err = audit.Run(ctx, b.conn, b.scope, audit.Options{Whole: true})
+	return err
 }
 
 // auditBed is a store beside what Kafka says is settled.
@@ -242,22 +287,37 @@ func (a *app) printAudit(o auditOptions, done *audited) error {
 		if r := done.repaired; r != nil {
 			all["repaired"], all["left"] = r.Rows, leftLines(r.Left)
 		}
+		if o.declare != "" {
+			all["declared"] = declaredLines(done.declared)
+		}
 		if err := json.NewEncoder(a.out).Encode(all); err != nil {
 			return err
 		}
 	} else {
 		printAuditLines(a.out, auditLines(done.Report))
 		a.printRepair(done)
+		for _, line := range declaredLines(done.declared) {
+			fmt.Fprintf(a.out, "%s  %s\n", o.declare, line)
+		}
 		fmt.Fprintf(a.out, "missing %d, duplicated %d\n", missing, doubled)
 	}
 	switch {
 	case missing != 0 && !o.repair:
 		return notHeldf("the audit found %d missing and %d doubled; usher audit --repair puts back what "+
-			"the rows topic still holds", missing, doubled)
+			"the rows topic still holds, usher audit --declare writes down what was removed on purpose",
+			missing, doubled)
 	case missing != 0 || doubled != 0:
 		return notHeldf("the audit found %d missing and %d doubled", missing, doubled)
 	}
 	return nil
+}
+
+func declaredLines(runs []audit.Declared) []string {
+	out := []string{}
+	for _, d := range runs {
+		out = append(out, fmt.Sprintf("%s/%d offsets %d-%d", d.Topic, d.Partition, d.From, d.To-1))
+	}
+	return out
 }
 
 func leftLines(left []audit.Left) []string {

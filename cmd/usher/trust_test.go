@@ -104,7 +104,9 @@ func TestDamageIsFoundAndRepaired(t *testing.T) {
 	if after := sums(); after != before {
 		t.Errorf("after the repair: %s, before: %s", after, before)
 	}
-	sql("INSERT INTO turns SELECT * FROM turns LIMIT 3 SETTINGS insert_deduplicate = 0")
+	// A lease of its own: that of the rows may be over, and then ClickHouse refuses them.
+	sql("INSERT INTO turns SELECT * REPLACE (now64(3) + 3600 AS _lease_until) FROM turns LIMIT 3 " +
+		"SETTINGS insert_deduplicate = 0")
 	r = call{args: data("audit", "--repair")}.run(t)
 	_, statement, ok := strings.Cut(r.stdout, "  OPTIMIZE TABLE")
 	if statement, _, _ = strings.Cut(statement, ";"); !ok || r.code != exitNotHeld {
@@ -114,5 +116,29 @@ func TestDamageIsFoundAndRepaired(t *testing.T) {
 	call{args: data("audit")}.good(t)
 	if after := sums(); after != before {
 		t.Errorf("after the statement: %s, before: %s", after, before)
+	}
+	// What was removed on purpose is declared, and neither missed nor put back any more.
+	sql("ALTER TABLE events DELETE WHERE _src_partition = 0 SETTINGS mutations_sync = 1")
+	r = call{args: data("audit", "--declare", "erased", "--dry-run")}.run(t)
+	if has(t, "a dry run", r.stdout, "erased  chat.events.v1/0 offsets "); r.code != exitNotHeld {
+		t.Errorf("a dry run ends with %d", r.code)
+	}
+	has(t, "a declaration", call{args: data("audit", "--declare", "erased")}.good(t).stdout,
+		"erased  usher.rows.v1/0 offsets ", "missing 0, duplicated 0")
+	call{args: data("audit", "--repair")}.good(t)
+	if n := sql("SELECT count() FROM events WHERE _src_partition = 0"); n != "0" {
+		t.Errorf("%s erased events came back", n)
+	}
+}
+
+// TestDeclareAsksForACause: the causes that the router finds out are not to be claimed.
+func TestDeclareAsksForACause(t *testing.T) {
+	for _, args := range [][]string{
+		{"--declare", "expired"}, {"--declare", "operator", "--incremental"},
+		{"--declare", "operator", "--repair"}, {"--dry-run"},
+	} {
+		if r := usher(t, append([]string{"audit"}, args...)...); r.code != exitUsage {
+			t.Errorf("audit %v ends with %d", args, r.code)
+		}
 	}
 }

@@ -35,7 +35,8 @@ func countInput(
 	err = conn.QueryRow(ctx, fmt.Sprintf("SELECT sum(n), sumIf(n, cause = 'control'), toUInt64(sum(times - 1)) "+
 		"FROM (SELECT toUInt64(least(to_offset, %d) - greatest(from_offset, %d)) AS n, cause, "+
 		"count() AS times FROM delivery_gaps WHERE _src_topic_id = '%s' AND _src_partition = %d AND "+
-		"from_offset < %d AND to_offset > %d GROUP BY from_offset, to_offset, cause)", to, from,
+		"from_offset < %d AND to_offset > %d AND _src_offset >= 0 "+
+		"GROUP BY from_offset, to_offset, cause)", to, from,
 		uuid.UUID(row.TopicID), row.Partition, to, from)).Scan(&gaps, &control, &doubled)
 	if err != nil {
 		return fmt.Errorf("cannot count gaps: %w", err)
@@ -69,35 +70,41 @@ func countRows(
 	ctx context.Context, conn driver.Conn, row *schema.AuditRow, from, to int64,
 ) error {
 	at := fmt.Sprintf("_topic_id = '%s' AND _partition = %d", uuid.UUID(row.TopicID), row.Partition)
+	excused, err := declaredRows(ctx, conn, row.TopicID, row.Partition)
+	if err != nil {
+		return err
+	}
 	for _, t := range schema.Tables() {
 		// conversations are merged: older revisions go, so their rows cannot be counted.
 		if t.Writer != schema.ByRows || t.Replacing {
 			continue
 		}
-		var expected, stored, missing, doubled uint64
-		err := conn.QueryRow(ctx, tableQuery(t.Name, at, from, to)).
-			Scan(&expected, &stored, &missing, &doubled)
+		var expected, stored, missing, declared, doubled uint64
+		err := conn.QueryRow(ctx, tableQuery(t.Name, span{at, from, to}, excused)).
+			Scan(&expected, &stored, &missing, &declared, &doubled)
 		if err != nil {
 			return fmt.Errorf("cannot count the rows of %s: %w", t.Name, err)
 		}
 		row.RowsExpected += expected
 		row.RowsStored += stored
+		row.Gaps += declared
 		if !inInputScope(t) {
 			row.Missing += missing
 			row.Duplicated += doubled
 		}
 	}
-	return countManifest(ctx, conn, row, span{at, from, to})
+	return countManifest(ctx, conn, row, span{at, from, to}, excused)
 }
 
 // tableQuery counts one table: per range that begins in [from, to), the rows expected, stored and
 // distinct by position. Ranges were cut where intents were, so a stored row belongs to the last range
 // that begins at or before it, unless that range has ended: then no manifest row covers it, which is
 // countManifest's finding, and the row is held against no range. Rows of a range that begins before
-// from were counted with it.
-func tableQuery(table, at string, from, to int64) string {
-	return "SELECT sum(e), sum(n), toUInt64(sum(if(e > d, e - d, 0))), toUInt64(sum(n - d)) FROM " +
-		perRange(table, at, from, to)
+// from were counted with it. What a declared range lacks is counted apart.
+func tableQuery(table string, in span, excused excuses) string {
+	return fmt.Sprintf("SELECT sum(e), sum(n), toUInt64(sumIf(e - d, e > d AND NOT %[1]s)), "+
+		"toUInt64(sumIf(e - d, e > d AND %[1]s)), toUInt64(sum(n - d)) FROM ", excused.among("key")) +
+		perRange(table, in.at, in.from, in.to)
 }
 
 // perRange is the subquery of one table: by key, the first offset of a range (−1 for rows that no
@@ -135,12 +142,12 @@ func perRange(table, at string, from, to int64) string {
 // countManifest finds manifest rows that are missing or doubled. Each says how many its range has;
 // offsets that no range covers, and yet have rows, were covered by a range whose rows are all lost.
 func countManifest(
-	ctx context.Context, conn driver.Conn, row *schema.AuditRow, in span,
+	ctx context.Context, conn driver.Conn, row *schema.AuditRow, in span, excused excuses,
 ) error {
 	var missing, doubled uint64
-	err := conn.QueryRow(ctx, fmt.Sprintf("SELECT toUInt64(sum(if(want > have, want - have, 0))), "+
-		"toUInt64(sum(n - have)) "+
-		"FROM (SELECT max(tables) AS want, uniqExact(`table`) AS have, count() AS n "+
+	err := conn.QueryRow(ctx, fmt.Sprintf("SELECT toUInt64(sumIf(want - have, want > have AND NOT "+
+		excused.among("`from`")+")), toUInt64(sum(n - have)) "+
+		"FROM (SELECT `from`, max(tables) AS want, uniqExact(`table`) AS have, count() AS n "+
 		"FROM delivery_manifest WHERE %s AND `from` >= %d AND `from` < %d GROUP BY `from`)",
 		in.at, in.from, in.to)).Scan(&missing, &doubled)
 	if err != nil {
@@ -153,20 +160,33 @@ func countManifest(
 		return err
 	}
 	for _, h := range holes {
-		for _, t := range schema.Tables() {
-			if t.Writer != schema.ByRows {
-				continue
-			}
-			var found uint64
-			err := conn.QueryRow(ctx, fmt.Sprintf("SELECT count() FROM (SELECT 1 FROM %s WHERE %s "+
-				"AND _offset >= %d AND _offset < %d LIMIT 1)", t.Name, in.at, h[0], h[1])).Scan(&found)
-			if err != nil {
-				return fmt.Errorf("cannot look into %s between ranges: %w", t.Name, err)
-			}
-			row.Missing += found
+		if excused.hold(h[0]) {
+			continue
 		}
+		n, err := tablesWithRows(ctx, conn, span{in.at, h[0], h[1]})
+		if err != nil {
+			return err
+		}
+		row.Missing += n
 	}
 	return nil
+}
+
+// tablesWithRows is the number of tables that hold rows of the span.
+func tablesWithRows(ctx context.Context, conn driver.Conn, in span) (n uint64, err error) {
+	for _, t := range schema.Tables() {
+		if t.Writer != schema.ByRows {
+			continue
+		}
+		var found uint64
+		err := conn.QueryRow(ctx, fmt.Sprintf("SELECT count() FROM (SELECT 1 FROM %s WHERE %s "+
+			"AND _offset >= %d AND _offset < %d LIMIT 1)", t.Name, in.at, in.from, in.to)).Scan(&found)
+		if err != nil {
+			return 0, fmt.Errorf("cannot look into %s between ranges: %w", t.Name, err)
+		}
+		n += found
+	}
+	return n, nil
 }
 
 // holesMax bounds how many uncovered runs one audit looks into; a whole manifest that is gone is one

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"time"
 
@@ -118,7 +119,13 @@ type unit struct {
 
 // ranges puts back what ranges lack.
 func (r *repairer) ranges() error {
+	excused, err := declaredRows(r.ctx, r.conn, r.part.TopicID, r.part.Partition)
+	if err != nil {
+		return err
+	}
 	units, err := r.units()
+	// Whoever declared that rows are gone meant it.
+	units = slices.DeleteFunc(units, func(u unit) bool { return excused.hold(u.from) })
 	if err != nil || len(units) == 0 {
 		return err
 	}

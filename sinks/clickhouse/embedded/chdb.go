@@ -98,13 +98,17 @@ func (l *library) bind(handle uintptr) (err error) {
 		{&f.rowsWritten, "chdb_result_rows_written"}, {&f.bytesWritten,
 			"chdb_result_bytes_written"},
 		{&f.resultError, "chdb_result_error"}, {&f.destroy, "chdb_destroy_query_result"},
-		{&f.classify, "chdb_classify_query_n"}, {&f.sigaction, "sigaction"},
+		{&f.sigaction, "sigaction"},
 	} {
 		symbol, err := purego.Dlsym(handle, b.name)
 		if err != nil {
 			return err
 		}
 		purego.RegisterFunc(b.fn, symbol)
+	}
+	// Libraries before 26.7.3 do not tell the class of a statement.
+	if symbol, err := purego.Dlsym(handle, "chdb_classify_query_n"); err == nil {
+		purego.RegisterFunc(&f.classify, symbol)
 	}
 	return nil
 }
@@ -262,6 +266,10 @@ const (
 // classify parses a statement without running it. Text that does not parse has count 0.
 func (l *library) classify(conn uintptr, sql string) statementClass {
 	out := statementClass{}
+	if l.fn.classify == nil {
+		// Taken for the most that it can be: its answer is not streamed, its connection not used again.
+		return statementClass{class: classControl}
+	}
 	out.size = uint32(unsafe.Sizeof(out))
 	q := append([]byte(sql), 0)
 	if l.fn.classify(handle(conn), unsafe.Pointer(&q[0]), uintptr(len(sql)), nil, 0,

@@ -10,6 +10,10 @@ import (
 // 0, which silently ignores tokens.
 const DedupWindow = 10_000
 
+// LeaseConstraint is the name of the constraint by which the server refuses an insert whose lease has
+// run out.
+const LeaseConstraint = "not_expired"
+
 // CreateTable is the statement that makes t, in the current database.
 func (t *Table) CreateTable() string {
 	var b strings.Builder
@@ -22,7 +26,7 @@ func (t *Table) CreateTable() string {
 		lines = append(lines,
 			minmax("ix_position", "_topic_id, _partition, _offset"),
 			// The server itself refuses a late insert of a sink that was thought dead.
-			"CONSTRAINT not_expired CHECK _lease_until > now64(3)")
+			"CONSTRAINT "+LeaseConstraint+" CHECK _lease_until > now64(3)")
 	}
 	lines = append(lines, t.Indexes...)
 	fmt.Fprintf(&b, "    %s\n)\nENGINE = %s\n", strings.Join(lines, ",\n    "), t.Engine)

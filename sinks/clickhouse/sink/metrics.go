@@ -14,9 +14,11 @@ type metrics struct {
 	retries prometheus.Counter
 	alarms  prometheus.Counter
 	bad     prometheus.Counter
+	pauses  prometheus.Counter
 }
 
-func newMetrics(reg prometheus.Registerer) *metrics {
+// newMetrics registers them; buffered is asked for the bytes that are held now.
+func newMetrics(reg prometheus.Registerer, buffered func() float64) *metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	}
@@ -34,10 +36,14 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		retries: counter("usher_sink_retries_total", "Attempts that had to start again."),
 		alarms:  counter("usher_sink_alarms_total", "Partitions stopped until a person looks."),
 		bad:     counter("usher_sink_bad_records_total", "Records that are no row blocks."),
+		pauses:  counter("usher_sink_pauses_total", "Times that a partition's buffer was full."),
 	}
 	if reg != nil {
 		for _, c := range []prometheus.Collector{
-			m.rows, m.inserts, m.seconds, m.retries, m.alarms, m.bad,
+			m.rows, m.inserts, m.seconds, m.retries, m.alarms, m.bad, m.pauses,
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+				Name: "usher_sink_buffered_bytes", Help: "Row blocks that are held in memory.",
+			}, buffered),
 		} {
 			// A second sink in one process shares nothing; the first registration wins.
 			_ = reg.Register(c)

@@ -10,16 +10,27 @@ import (
 // failure is why a partition's rows are not being stored, and since when.
 type failure struct {
 	since time.Time
+	said  time.Time // in the log, last
 	err   error
 }
 
-// fails remembers the latest error and the time of the first one in a row.
-func (w *worker) fails(err error) {
-	since := w.sink.deps.Now()
-	if before := w.failing.Load(); before != nil {
-		since = before.since
+// saidEvery is how often an outage is said in the log, which every attempt of it would fill.
+const saidEvery = time.Minute
+
+// fails remembers the latest error and the time of the first one in a row. It reports whether the log
+// should have it: the first, and then one a minute.
+func (w *worker) fails(err error) (say bool) {
+	now := w.sink.deps.Now()
+	f := failure{since: now, said: now, err: err}
+	before := w.failing.Load()
+	if say = before == nil || now.Sub(before.said) >= saidEvery; before != nil {
+		f.since = before.since
+		if !say {
+			f.said = before.said
+		}
 	}
-	w.failing.Store(&failure{since: since, err: err})
+	w.failing.Store(&f)
+	return say
 }
 
 // Unready says why rows are not being stored now, for /readyz; empty when they are, or when there

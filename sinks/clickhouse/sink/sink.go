@@ -46,10 +46,25 @@ func New(cfg Config, deps Deps) (*Sink, error) {
 	if deps, err = deps.withDefaults(); err != nil {
 		return nil, err
 	}
-	return &Sink{
-		cfg: cfg, deps: deps, metrics: newMetrics(deps.Reg), workers: map[int32]*worker{},
+	s := &Sink{
+		cfg: cfg, deps: deps, workers: map[int32]*worker{},
 		clock: newClock(deps.Store, deps.Now),
-	}, nil
+	}
+	s.metrics = newMetrics(deps.Reg, s.buffered)
+	return s, nil
+}
+
+// buffered are the bytes of all row blocks in memory: at most BufferBytes and one fetch a partition.
+func (s *Sink) buffered() float64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	held := 0
+	for _, w := range s.workers {
+		w.mu.Lock()
+		held += w.held
+		w.mu.Unlock()
+	}
+	return float64(held)
 }
 
 // Run drains the topic until ctx ends; then it stores what it has consumed, within StopTimeout, and

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -36,7 +37,8 @@ type bed struct {
 	cluster *kfake.Cluster
 	conn    driver.Conn
 	cl      *kgo.Client
-	opts    []kgo.Opt         // of the sinks' clients
+	opts    []kgo.Opt // of the sinks' clients
+	reg     prometheus.Registerer
 	next    [partitions]int64 // input offsets used per partition
 	events  int
 	turns   int
@@ -144,6 +146,7 @@ func (b *bed) run(store sink.Store, change func(*sink.Config)) running {
 	s, err := sink.New(cfg, sink.Deps{
 		Kafka: append(b.opts, kgo.SeedBrokers(b.cluster.ListenAddrs()...)), Store: store,
 		Log: slog.New(slog.NewTextHandler(b.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Reg: b.reg,
 	})
 	if err != nil {
 		b.t.Fatal(err)

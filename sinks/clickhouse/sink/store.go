@@ -3,7 +3,9 @@ package sink
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 
@@ -24,13 +26,18 @@ type Insert struct {
 	Body    []byte // Native format; valid during the call only
 }
 
+// ErrRefused marks an insert that ClickHouse refuses for what its block holds, or for the table it is
+// meant for: repeating it helps only once somebody has changed one of them.
+var ErrRefused = errors.New("ClickHouse refuses the block")
+
 // Store is ClickHouse as the protocol needs it.
 type Store interface {
 	// Now is the server's clock.
 	Now(ctx context.Context) (time.Time, error)
 	// ReadBack counts, per table of the intent, the rows that came from its range.
 	ReadBack(ctx context.Context, partition int32, in *deliver.Intent) (map[string]deliver.Stored, error)
-	// Insert stores one block with one insert. Any error leaves the outcome unknown.
+	// Insert stores one block with one insert. Any error leaves the outcome unknown; ErrRefused marks
+	// one that comes again and again.
 	Insert(ctx context.Context, in *Insert) error
 }
 
@@ -46,7 +53,7 @@ func (s *ClickHouse) Now(ctx context.Context) (time.Time, error) {
 	var ms int64
 	err := s.conn.QueryRow(ctx, "SELECT toUnixTimestamp64Milli(now64(3))").Scan(&ms)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("cannot read ClickHouse's clock: %w", err)
+		return time.Time{}, fmt.Errorf("cannot read ClickHouse's clock: %w", withoutURL(err))
 	}
 	return time.UnixMilli(ms), nil
 }
@@ -68,7 +75,7 @@ func (s *ClickHouse) ReadBack(
 	}
 	rows, err := s.conn.Query(readSettings(ctx), strings.Join(parts, " UNION ALL "))
 	if err != nil {
-		return nil, fmt.Errorf("cannot read back the range %d-%d: %w", in.From, in.To, err)
+		return nil, fmt.Errorf("cannot read back the range %d-%d: %w", in.From, in.To, withoutURL(err))
 	}
 	defer func() { _ = rows.Close() }()
 	out := map[string]deliver.Stored{}
@@ -122,8 +129,80 @@ func (s *ClickHouse) Insert(ctx context.Context, in *Insert) error {
 	columns := "`" + strings.Join(in.Columns, "`, `") + "`"
 	err := s.conn.InsertFormat(clickhouse.Context(ctx, clickhouse.WithSettings(settings)), "Native",
 		"INSERT INTO "+in.Table.Name+" ("+columns+")", bytes.NewReader(in.Body))
-	if err != nil {
-		return fmt.Errorf("cannot insert %d rows into %s: %w", in.Rows, in.Table.Name, err)
+	if err == nil {
+		return nil
 	}
-	return nil
+	if name := refusesBlock(err); name != "" {
+		// Its words may hold values of the block, and so what customers wrote.
+		return fmt.Errorf("cannot insert %d rows into %s: %w: %s; ClickHouse's own log says which", in.Rows,
+			in.Table.Name, ErrRefused, name)
+	}
+	return fmt.Errorf("cannot insert %d rows into %s: %w", in.Rows, in.Table.Name, withoutURL(err))
+}
+
+// withoutURL leaves out the address of a failed request, which holds the whole statement: 5 kB that
+// say nothing about the failure.
+func withoutURL(err error) error {
+	var request *url.Error
+	if errors.As(err, &request) {
+		return request.Err
+	}
+	return err
+}
+
+// refusesBlock names a refusal of the block, as against a server that cannot take any block now: one
+// without memory or room, with too many parts, read-only, ending. A lease that has run out is refused
+// by a constraint too, and rightly: the attempt begins anew.
+func refusesBlock(err error) string {
+	var answer *clickhouse.Exception
+	if !errors.As(err, &answer) {
+		return ""
+	}
+	switch answer.Code {
+	case 6:
+		return "CANNOT_PARSE_TEXT"
+	case 9:
+		return "SIZES_OF_COLUMNS_DOESNT_MATCH"
+	case 10:
+		return "NOT_FOUND_COLUMN_IN_BLOCK"
+	case 16:
+		return "NO_SUCH_COLUMN_IN_TABLE"
+	case 20:
+		return "NUMBER_OF_COLUMNS_DOESNT_MATCH"
+	case 27:
+		return "CANNOT_PARSE_INPUT_ASSERTION_FAILED"
+	case 33:
+		return "CANNOT_READ_ALL_DATA"
+	case 43:
+		return "ILLEGAL_TYPE_OF_ARGUMENT"
+	case 44:
+		return "ILLEGAL_COLUMN"
+	case 49:
+		return "LOGICAL_ERROR"
+	case 53:
+		return "TYPE_MISMATCH"
+	case 69:
+		return "ARGUMENT_OUT_OF_BOUND"
+	case 70:
+		return "CANNOT_CONVERT_TYPE"
+	case 117:
+		return "INCORRECT_DATA"
+	case 128:
+		return "TOO_LARGE_ARRAY_SIZE"
+	case 131:
+		return "TOO_LARGE_STRING_SIZE"
+	case 190:
+		return "SIZES_OF_ARRAYS_DONT_MATCH"
+	case 248:
+		return "INVALID_PARTITION_VALUE"
+	case 349:
+		return "CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN"
+	case 395: // of a materialized view
+		return "FUNCTION_THROW_IF_VALUE_IS_NON_ZERO"
+	case 469:
+		if !strings.Contains(answer.Message, schema.LeaseConstraint) {
+			return "VIOLATED_CONSTRAINT"
+		}
+	}
+	return ""
 }

@@ -21,6 +21,10 @@ const (
 	retryMax   = 5 * time.Second
 )
 
+// refusedMax is how often a block is offered that ClickHouse refuses, about 10 s in all: long enough
+// for a table that is just being changed.
+const refusedMax = 10
+
 // ending says how a worker is to end.
 type ending int32
 
@@ -79,6 +83,7 @@ type worker struct {
 	body    []byte
 	blocks  *rows.Block[schema.ManifestRow]
 	retries *backoff.ExponentialBackOff
+	refused int // how often the present block was, in a row
 }
 
 // add hands over consumed records and reports whether fetching should pause.
@@ -91,6 +96,9 @@ func (w *worker) add(records []deliver.Record) (pause bool) {
 	pause = w.held >= w.sink.cfg.BufferBytes && !w.paused && !w.starve
 	w.paused = w.paused || pause
 	w.mu.Unlock()
+	if pause {
+		w.sink.metrics.pauses.Inc()
+	}
 	w.nudge()
 	return pause
 }
@@ -137,9 +145,10 @@ func (w *worker) run(ctx context.Context) {
 			w.untilEnd(ctx)
 			return
 		case err != nil && ctx.Err() == nil:
-			w.log.Warn("sink: trying again", "partition", w.partition, "error", err)
 			w.sink.metrics.retries.Inc()
-			w.fails(err)
+			if w.fails(err) {
+				w.log.Warn("sink: trying again", "partition", w.partition, "error", err)
+			}
 			if how != keepOn {
 				return // whoever comes next resolves it: that is what the intent is for
 			}
@@ -306,12 +315,26 @@ func (w *worker) insert(ctx context.Context, nowMS int64, a *deliver.Action) err
 	begin := w.sink.deps.Now()
 	if err := w.sink.deps.Store.Insert(ctx, in); err != nil {
 		w.body = nil // a request that was given up may still be reading it
-		return err
+		return w.poisoned(in, a.Intent, err)
 	}
+	w.refused = 0
 	w.retries.Reset() // ClickHouse is there
 	w.failing.Store(nil)
 	w.sink.metrics.stored(a.Table.Name, in.Rows, w.sink.deps.Now().Sub(begin))
 	return nil
+}
+
+// poisoned turns the error of a block that is refused again and again into an alarm: its partition
+// stops, so that somebody looks, and the others go on.
+func (w *worker) poisoned(in *Insert, span *deliver.Intent, err error) error {
+	if !errors.Is(err, ErrRefused) {
+		return err
+	}
+	if w.refused++; w.refused < refusedMax {
+		return err
+	}
+	return fmt.Errorf("%w: partition %d: the block of the range %d-%d for %s was refused %d times: %w",
+		deliver.ErrAlarm, w.partition, span.From, span.To, in.Table.Name, w.refused, err)
 }
 
 // block joins the records of a range for one table.
