@@ -22,7 +22,7 @@ import (
 )
 
 // patience bounds every wait of these tests; a busy machine is slow, and no test is about time.
-const patience = 5 * time.Minute
+const patience = 15 * time.Minute
 
 // plant is a router and a sink as processes of their own, between a broker and an engine that are
 // processes too and keep their addresses, so that each can be taken away and brought back.
