@@ -24,7 +24,7 @@ KAFKA_PACKAGES = $$(grep -rlE --include='*_test.go' 'USHER_TEST_KAFKA|kafkatest'
 GO_FOLDERS   = bench cmd dashboards features pipeline sinks
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-race test-kafka test-browser fuzz hostile sim sim-sla torture soak bench dashboards lint fmt libchdb test-older outage clean
+.PHONY: help build demo test test-race test-kafka test-browser fuzz hostile sim sim-sla torture soak bench dashboards lint fmt libchdb test-older outage lifecycle clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ test-browser: libchdb ## look at a running demo in a real Chromium (dashboards/p
 
 test-older: ## hold the sink to its protocol on an older engine, ENGINE=26.7.0-stable.1 (a library of 600 MB)
 	engine=$$($(FETCH_ENGINE) $(or $(ENGINE),26.7.0-stable.1)) && USHER_LIBCHDB=$$engine USHER_REQUIRE_ENGINE=1 \
+
+test-older: ## hold the sink to its protocol on an older engine, ENGINE=26.5.3 (a library of 600 MB)
+	engine=$$($(FETCH_ENGINE) $(or $(ENGINE),26.5.3)) && USHER_LIBCHDB=$$engine USHER_REQUIRE_ENGINE=1 \
 	  $(GO) test -count=1 -v -timeout 30m -run '^Test(ModelBehavesAsClickHouse|EngineVersion|EveryRow|Nothing|AGraceful|ABlock|APoison|ANoRoom)' \
 	  ./bench/sim ./sinks/clickhouse/sink
 
@@ -80,6 +83,9 @@ soak: libchdb ## the same at a steady rate for MINUTES (60), a kill every two: m
 outage: libchdb ## take ClickHouse away for AWAY (10m) under load, then Kafka; nothing may be lost or doubled
 	USHER_TEST_OUTAGE=$(or $(AWAY),10m) USHER_REQUIRE_ENGINE=1 \
 	  $(GO) test -count=1 -v -timeout 2h -run '^TestOutages$$' ./cmd/usher/acceptance
+
+lifecycle: libchdb ## end, restart, join and leave under load; prints how long each took
+	USHER_REQUIRE_ENGINE=1 $(GO) test -count=1 -v -timeout 1h -run '^TestLifecycle$$' ./cmd/usher/acceptance
 
 bench: ## run the micro benchmarks (BENCH=pattern, BENCHTIME=1s)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem $(PACKAGES)

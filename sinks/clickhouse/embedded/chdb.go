@@ -89,10 +89,6 @@ func (l *library) bind(handle uintptr) (err error) {
 		{&f.connect, "chdb_connect"}, {&f.closeConn, "chdb_close_conn"},
 		{&f.query, "chdb_query_with_params_n"}, {&f.streamQuery, "chdb_stream_query_with_params_n"},
 		{&f.streamFetch, "chdb_stream_fetch_result"}, {&f.streamCancel, "chdb_stream_cancel_query"},
-		{&f.insert, "chdb_stream_insert_with_params_n"}, {&f.insertAppend, "chdb_stream_append"},
-		{&f.insertDone, "chdb_stream_done"}, {&f.insertCancel, "chdb_stream_cancel_insert"},
-		{&f.insertError, "chdb_stream_insert_error"}, {&f.insertDestroy,
-			"chdb_destroy_insert_stream"},
 		{&f.buffer, "chdb_result_buffer"}, {&f.length, "chdb_result_length"},
 		{&f.rowsRead, "chdb_result_rows_read"}, {&f.bytesRead, "chdb_result_bytes_read"},
 		{&f.rowsWritten, "chdb_result_rows_written"}, {&f.bytesWritten,
@@ -106,9 +102,19 @@ func (l *library) bind(handle uintptr) (err error) {
 		}
 		purego.RegisterFunc(b.fn, symbol)
 	}
-	// Libraries before 26.7.3 do not tell the class of a statement.
-	if symbol, err := purego.Dlsym(handle, "chdb_classify_query_n"); err == nil {
-		purego.RegisterFunc(&f.classify, symbol)
+	// Older libraries have no insert streams and do not tell the class of a statement.
+	for _, b := range []struct {
+		fn   any
+		name string
+	}{
+		{&f.insert, "chdb_stream_insert_with_params_n"}, {&f.insertAppend, "chdb_stream_append"},
+		{&f.insertDone, "chdb_stream_done"}, {&f.insertCancel, "chdb_stream_cancel_insert"},
+		{&f.insertError, "chdb_stream_insert_error"},
+		{&f.insertDestroy, "chdb_destroy_insert_stream"}, {&f.classify, "chdb_classify_query_n"},
+	} {
+		if symbol, err := purego.Dlsym(handle, b.name); err == nil {
+			purego.RegisterFunc(b.fn, symbol)
+		}
 	}
 	return nil
 }
@@ -314,55 +320,3 @@ func (s *rowStream) next() (result, error) {
 
 func (s *rowStream) cancel() { s.l.fn.streamCancel(handle(s.conn), s.handle) }
 func (s *rowStream) free()   { s.l.fn.destroy(s.handle) }
-
-// insertStream is an INSERT whose data is appended piece by piece, in the format given.
-type insertStream struct {
-	l      *library
-	handle uintptr
-}
-
-func (l *library) insert(conn uintptr, sql, format string, params []param) (*insertStream, error) {
-	s := &insertStream{l: l, handle: call(l.fn.insert, conn, sql, format, params)}
-	if s.handle == 0 {
-		return nil, errors.New("cannot begin the insert: the engine gave no answer")
-	}
-	if err := s.err(); err != nil {
-		s.free()
-		return nil, err
-	}
-	return s, nil
-}
-
-func (s *insertStream) err() error { return engineError(cString(s.l.fn.insertError(s.handle))) }
-
-// append hands over a piece of the data; the library copies it.
-func (s *insertStream) append(p []byte) error {
-	if len(p) == 0 {
-		return nil
-	}
-	if s.l.fn.insertAppend(s.handle, unsafe.Pointer(&p[0]), uintptr(len(p))) == 0 {
-		return nil
-	}
-	runtime.KeepAlive(p)
-	if err := s.err(); err != nil {
-		return err
-	}
-	return errors.New("cannot append to the insert: the engine refused the data")
-}
-
-// done ends the data and commits it.
-func (s *insertStream) done() (progress, error) {
-	r := result{s.l, s.l.fn.insertDone(s.handle)}
-	if r.r == 0 {
-		return progress{}, errors.New("cannot end the insert: the engine gave no answer")
-	}
-	defer r.free()
-	if err := r.err(); err != nil {
-		return progress{}, err
-	}
-	return r.progress(), nil
-}
-
-// cancel drops what was appended.
-func (s *insertStream) cancel() { s.l.fn.insertCancel(s.handle) }
-func (s *insertStream) free()   { s.l.fn.insertDestroy(s.handle) }

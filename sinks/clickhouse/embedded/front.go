@@ -260,7 +260,7 @@ func (f *front) insert(ctx context.Context, req *request, a *answer, head insert
 	return nil
 }
 
-func (f *front) feed(s *insertStream, req *request, src source) (progress, error) {
+func (f *front) feed(s insertion, req *request, src source) (progress, error) {
 	for src.data.Len() > 0 {
 		if err := s.append(src.data.Next(pieceBytes)); err != nil {
 			return progress{}, err

@@ -91,6 +91,9 @@ type server struct {
 	journal *journal
 	gate    *gate
 	onEnd   func()
+
+	free     func(dir string) (uint64, error) // bytes left on a disk
+	saidRoom time.Time
 }
 
 // open mends the directory if the last broker did not end cleanly and starts the broker, with its
@@ -115,7 +118,7 @@ func open(dir string, log *slog.Logger, onEnd func()) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &server{dir: dir, log: log, journal: j, onEnd: onEnd}
+	b := &server{dir: dir, log: log, journal: j, onEnd: onEnd, free: freeBytes}
 	if b.gate, err = listen(dir); err != nil {
 		return nil, err
 	}
@@ -127,6 +130,9 @@ func open(dir string, log *slog.Logger, onEnd func()) (*server, error) {
 		kfake.ListenFn(func(string, string) (net.Listener, error) { return b.gate, nil }))
 	if err != nil {
 		return nil, fmt.Errorf("cannot start the embedded broker: %w", err)
+	}
+	for _, key := range writes() {
+		b.cluster.ControlKey(int16(key), b.keepRoom)
 	}
 	for _, key := range []kmsg.Key{kmsg.TxnOffsetCommit, kmsg.EndTxn, kmsg.AddPartitionsToTxn,
 		kmsg.AddOffsetsToTxn} {
@@ -144,6 +150,7 @@ func exists(path string) bool {
 // between the journal's entry and the request.
 func (b *server) observe(req kmsg.Request) (kmsg.Response, error,
 	bool) { //nolint:revive // kfake's signature
+	b.cluster.KeepControl() // also after a refusal, or the next request would pass unseen
 	if err := b.journal.observe(req); err != nil {
 		b.log.Error("transaction refused", "error", err)
 		return nil, err, true // the connection ends, the client tries again
