@@ -47,12 +47,9 @@ test-kafka: libchdb ## run the tests that want a real Apache Kafka: starts one, 
 test-browser: libchdb ## look at a running demo in a real Chromium (dashboards/preview/browser/fetch.sh brings it)
 	USHER_REQUIRE_BROWSER=1 $(GO) test -count=1 -timeout 10m -run '^TestLookAtDemo$$' ./cmd/usher/acceptance
 
-test-older: ## hold the sink to its protocol on an older engine, ENGINE=26.7.0-stable.1 (a library of 600 MB)
-	engine=$$($(FETCH_ENGINE) $(or $(ENGINE),26.7.0-stable.1)) && USHER_LIBCHDB=$$engine USHER_REQUIRE_ENGINE=1 \
-
 test-older: ## hold the sink to its protocol on an older engine, ENGINE=26.5.3 (a library of 600 MB)
 	engine=$$($(FETCH_ENGINE) $(or $(ENGINE),26.5.3)) && USHER_LIBCHDB=$$engine USHER_REQUIRE_ENGINE=1 \
-	  $(GO) test -count=1 -v -timeout 30m -run '^Test(ModelBehavesAsClickHouse|EngineVersion|EveryRow|Nothing|AGraceful|ABlock|APoison|ANoRoom)' \
+	  $(GO) test -count=1 -v -timeout 30m -run '^Test(ModelBehavesAsClickHouse|EveryRow|Nothing|AGraceful|ABlock|APoison|ANoRoom)' \
 	  ./bench/sim ./sinks/clickhouse/sink
 
 fuzz: ## fuzz every decoder for FUZZTIME each (20s)
