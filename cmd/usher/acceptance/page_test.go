@@ -275,7 +275,7 @@ func (b *browser) drillsDown(address string) {
 	b.do("asking why", chromedp.Click(`//button[text()="Explain"]`, chromedp.BySearch))
 	b.until(`document.querySelector('#explanation[open] table') !== null`)
 	why := b.eval(`document.querySelector('#explanation').innerText`)
-	for _, want := range []string{"Spoke for it", "intent-demo", "haircut"} {
+	for _, want := range []string{"Spoke for it", "Spoke against it", "intent-demo"} {
 		if !strings.Contains(why, want) {
 			b.t.Errorf("the explanation lacks %q:\n%s", want, why)
 		}

@@ -2,6 +2,7 @@
 import { askPanel } from './api.js';
 import { make } from './dom.js';
 import { empty } from './frames.js';
+import { duration } from './time.js';
 import { asks, draw, isChart } from './panels/index.js';
 import { paragraphs } from './panels/text.js';
 import { seriesTable } from './panels/numbers.js';
@@ -49,6 +50,14 @@ export class Panel {
     this.show();
   }
 
+  // own is the range of a panel that has one of its own, as "the last 90 days" on every board.
+  own(context, parameters) {
+    const span = duration(this.model.timeFrom);
+    if (!span) return context;
+    parameters.set('from', context.to - span);
+    return { ...context, from: context.to - span };
+  }
+
   // points is how many buckets can be told apart: bars need more room than lines.
   points() {
     const each = this.model.fieldConfig?.defaults?.custom?.drawStyle === 'bars' ? 10 : 4;
@@ -57,7 +66,7 @@ export class Panel {
 
   // load asks for the data and shows it; what was there stays until then.
   async load(parameters, context, signal) {
-    this.context = context;
+    this.context = this.own(context, parameters);
     if (!asks(this.model)) {
       this.frames = [];
     } else {

@@ -1,5 +1,6 @@
 // Time ranges as Grafana writes them: now-7d, now, or milliseconds since 1970.
 
+const names = { s: 'seconds', m: 'minutes', h: 'hours', d: 'days', w: 'weeks' };
 const units = { s: 1e3, m: 6e4, h: 36e5, d: 864e5, w: 6048e5 };
 
 // instant is the time in milliseconds that the text stands for, NaN when it cannot be read.
@@ -9,6 +10,12 @@ export function instant(text, now = Date.now()) {
   if (!match) return Date.parse(text);
   const at = now - (match[1] ? Number(match[1]) * units[match[2]] : 0);
   return match[3] ? at - (at % units[match[3]]) : at;
+}
+
+// duration reads a length such as 90d or now-90d, in milliseconds; 0 when there is none.
+export function duration(text) {
+  const match = /(\d+)([smhdw])$/.exec(text ?? '');
+  return match ? Number(match[1]) * units[match[2]] : 0;
 }
 
 export const quickRanges = [
@@ -32,6 +39,8 @@ export const longTime = (ms) => long.format(ms);
 export function rangeText(from, to) {
   const quick = quickRanges.find(([value]) => value === from);
   if (quick && to === 'now') return quick[1];
+  const last = /^now-(\d+)([smhdw])$/.exec(from);
+  if (last && to === 'now') return `Last ${last[1]} ${names[last[2]]}`;
   return `${shortTime(instant(from))} to ${shortTime(instant(to))}`;
 }
 

@@ -1,7 +1,7 @@
 // Heat maps: one row per column of the answer, one cell per bucket of time, darker is more.
 import { colour, make } from '../dom.js';
 import { number } from '../format.js';
-import { configure, shown } from '../frames.js';
+import { configure } from '../frames.js';
 import { chart, timeAxis, valueAxis } from './chart.js';
 import { nothing } from './nothing.js';
 import { aligned, readSeries } from './trend.js';
@@ -33,13 +33,13 @@ export function drawHeatmap(panel, body, frames, context) {
       const bucket = times.findLastIndex((one) => one <= time);
       const value = columns[at]?.[bucket];
       if (idx === null || value === undefined || time > times[bucket] + width * 1e3) return [];
-      const lines = [[name(at), shown(value, list[at]), paint]];
+      const lines = [[name(at), number(value, 'short'), paint]];
       lines.time = times[bucket];
       return lines;
     },
   }));
   body.append(make('p', { class: 'scale' }, '0', make('span', { 'aria-hidden': 'true' }),
-    number(most, list[0].config.unit)));
+    number(most, 'short')));
   return end;
 }
 
