@@ -114,8 +114,13 @@ func (x *Extractor) read(text []byte) {
 		var r rune
 		var alone bool
 		if c := text[i]; c < utf8.RuneSelf {
-			r, alone = rune(x.classes[c]), c == '?' || c == '!'
+			class := x.classes[c]
 			i++
+			if class >= '0' && class != '?' { // a letter or a digit, as nearly all are
+				buf = append(buf, byte(class))
+				continue
+			}
+			r, alone = rune(class), c == '?' || c == '!'
 		} else {
 			var size int
 			r, size = utf8.DecodeRune(text[i:])
