@@ -1,6 +1,6 @@
-// Package dashboards holds usher's Grafana boards as Go, the JSON generated from it beside it, and
-// the provisioning files that bring both into Grafana. Queries, variables and layout lie in files
-// of their own; a test keeps the JSON equal to the Go (go test ./dashboards -rewrite).
+// Package dashboards holds usher's Grafana boards and alert rules as Go, the JSON generated from it
+// beside it, and the provisioning files that bring both into Grafana. Queries, variables and layout
+// lie in files of their own; a test keeps the JSON equal to the Go (go test ./dashboards -rewrite).
 package dashboards
 
 import (
@@ -18,9 +18,9 @@ import (
 //go:embed usher-*.json provisioning
 var files embed.FS
 
-// Write puts boards and provisioning files into dir, which is made when it does not exist:
-// usher-*.json, provisioning/datasources/usher.yaml, provisioning/dashboards/usher.yaml. Existing
-// files of these names are replaced, others are left alone.
+// Write puts boards, alert rules and provisioning files into dir, which is made when it does not
+// exist: usher-*.json and provisioning/{datasources,dashboards,alerting}/usher.*. Existing files of
+// these names are replaced, others are left alone.
 func Write(dir string) error {
 	return fs.WalkDir(files, ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {

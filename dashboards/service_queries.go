@@ -5,113 +5,174 @@ import (
 	"strings"
 )
 
-// Targets of the service board. Panels colour by them and say them in words.
-const (
-	firstReplyTargetMS = 3 * 60_000
-	firstReplyLateMS   = 15 * 60_000
-	unansweredTarget   = 0.05
-	unansweredLate     = 0.15
-	escalationTarget   = 0.30
-	escalationLate     = 0.50
+// Targets of the service board. Panels colour by them and say them in words; alerts use the same.
+var (
+	firstReplyTarget   = target{good: 3 * 60_000, bad: 15 * 60_000}
+	slowReplyTarget    = target{good: 15 * 60_000, bad: 60 * 60_000}
+	serviceLevelTarget = target{good: 0.8, bad: 0.6} // bad: the promise burns twice as fast as agreed
+	missedTarget       = target{good: 0.05, bad: 0.15}
+	oldestWaitTarget   = target{good: 3 * 60_000, bad: 12 * 60_000} // bad: 4 × what half should get
 )
 
-// inRange and weekBefore select the time range of the board and the same range a week earlier.
-const (
-	inRange    = "$__timeFilter(counted_at)"
-	weekBefore = "$__timeFilter(counted_at + INTERVAL 7 DAY)"
-)
+// servedWithinMS is the Y of service_level that boards and alerts show.
+const servedWithinMS = 180_000
 
-// comparison is the query of a stat: the number of the range, that of the week before, and a
-// verdict in words, so that nothing is said by colour alone. aggregate holds %s where the condition
-// stands.
-type comparison struct {
-	view      string
-	aggregate string
-	target    float64 // the number should not be above it; 0 for numbers without a target
-	words     string  // the target in words
+// headline picks that Y. Who is not answered yet and whose time is not over counts neither way.
+var headline = fmt.Sprintf("within_ms = %d AND (final = 1 OR num = 1)", servedWithinMS)
+
+func openedSQL() string {
+	return comparison{view: volume, aggregate: "count()", unit: unitCount, sum: true}.sql()
 }
 
-func (c comparison) sql() string {
-	now := strings.ReplaceAll(c.aggregate, "%s", inRange)
-	before := strings.ReplaceAll(c.aggregate, "%s", weekBefore)
-	verdict := ""
-	if c.target > 0 {
-		verdict = fmt.Sprintf(",\n  multiIf(isNull(now), NULL, now <= %v, "+
-			"'✓ within %s', '▲ over %s') AS \"verdict\"", c.target, c.words, c.words)
-	}
-	return "SELECT\n  " + now + " AS now,\n  " + before + " AS \"week before\"" + verdict +
-		"\nFROM kpi_" + c.view + "\nWHERE (" + inRange + " OR " + weekBefore + ")\n  AND " + filters()
+// lengthSQL compares a quantile of a duration.
+func lengthSQL(view string, p float64, t target, in string) string {
+	return comparison{view: view, aggregate: quantile(p), unit: unitMS, target: t, words: in}.sql()
 }
 
-func conversationsSQL() string {
-	return comparison{view: volume, aggregate: "countIf(%s)"}.sql()
+// rateSQL compares a share.
+func rateSQL(view string, t target, in string) string {
+	return comparison{view: view, aggregate: rate, unit: unitShare, target: t, words: in}.sql()
 }
 
-func firstReplySQL(quantile string) string {
-	return comparison{view: firstReplyHuman,
-		aggregate: "quantileExactIf(" + quantile + ")(value, %s)",
-		target:    firstReplyTarget(quantile), words: firstReplyWords(quantile)}.sql()
+func serviceLevelSQL() string {
+	return comparison{view: serviceLevel, where: headline, aggregate: rate, unit: unitShare,
+		target: serviceLevelTarget, words: "80 %"}.sql()
 }
 
-func firstReplyTarget(quantile string) float64 {
-	if quantile == "0.9" {
-		return firstReplyLateMS
-	}
-	return firstReplyTargetMS
+// waiting are the cycles in which somebody waits, as known now, whose wait began in the range or in
+// the 30 days before it. The month prunes partitions.
+func waiting(columns, tail string) string {
+	return "SELECT\n  " + columns + `
+FROM conversations_latest
+WHERE voided = '' AND closed_at IS NULL AND waiting_since <= $__toTime
+  AND waiting_since >= $__fromTime - INTERVAL 30 DAY
+  AND _opened_month >= toStartOfMonth($__fromTime - INTERVAL 90 DAY)
+  AND ` + filters() + tail
 }
 
-func firstReplyWords(quantile string) string {
-	return fmt.Sprintf("%v min", firstReplyTarget(quantile)/60_000)
+const waitedMS = "dateDiff('millisecond', assumeNotNull(waiting_since), " +
+	"toDateTime64($__toTime, 3, 'UTC'))"
+
+func waitingNowSQL() string {
+	return waiting("$__toTime AS time,\n  concat('of them over 3 min: ', toString(countIf("+waitedMS+
+		" > 180000))) AS note,\n  count() AS value", "\nHAVING value > 0")
 }
 
-func rateSQL(name string, target float64) string {
-	return comparison{view: name, aggregate: "sumIf(num, %s) / sumIf(den, %s)", target: target,
-		words: fmt.Sprintf("%v %%", target*100)}.sql()
-}
-
-// autoSQL is the share of decisions that usher acts on alone; there is no target for it, because
-// acting alone is earned by precision and not by volume.
-func autoSQL() string {
-	return comparison{view: decisionBands, aggregate: "sumIf(num, %s) / sumIf(den, %s)"}.sql()
-}
-
-func overTime(columns, view string) string {
-	return "SELECT\n  $__timeInterval(counted_at) AS time,\n  " + columns + "\nFROM kpi_" + view +
-		"\nWHERE " + inRange + "\n  AND " + filters() + "\nGROUP BY time\nORDER BY time"
+func oldestWaitSQL() string {
+	note := strings.ReplaceAll(verdict(oldestWaitTarget, "3 min"), "now", "value")
+	return waiting("$__toTime AS time,\n  max("+waitedMS+") AS value,\n  "+note+" AS note",
+		"\nHAVING count() > 0")
 }
 
 func firstReplyOverTimeSQL() string {
-	return overTime("quantileExact(0.5)(value) AS \"p50, people\",\n"+
-		"  quantileExact(0.9)(value) AS \"p90, people\"", firstReplyHuman)
+	return overTime("quantileExact(0.5)(value) AS \"half, people\",\n"+
+		"  quantileExact(0.9)(value) AS \"90 %, people\"", firstReplyHuman)
 }
 
 func firstReplyAnyOverTimeSQL() string {
-	return overTime("quantileExact(0.5)(value) AS \"p50, people or bot\"", firstReplyAny)
+	return overTime("quantileExact(0.5)(value) AS \"half, people or bot\"", firstReplyAny)
 }
 
-func rateOverTimeSQL(name string, legend string) string {
-	return overTime("sum(num) / sum(den) AS \""+legend+"\"", name)
+func serviceLevelByChannelSQL() string {
+	return overTimeBy("channel", "name", rate+" AS met", serviceLevel, headline)
+}
+
+// heatEdges are the upper ends of the heat map's rows, in seconds.
+var heatEdges = []int{10, 30, 60, 180, 600, 1800, 3600, 3 * 3600, 8 * 3600, 24 * 3600}
+
+func firstReplyHeatSQL() string {
+	var columns []string
+	for i, edge := range heatEdges {
+		condition := fmt.Sprintf("value <= %d", edge*1000)
+		if i > 0 {
+			condition = fmt.Sprintf("value > %d AND %s", heatEdges[i-1]*1000, condition)
+		}
+		columns = append(columns, fmt.Sprintf("countIf(%s) AS \"%d\"", condition, edge))
+	}
+	return overTime(strings.Join(columns, ",\n  "), firstReplyHuman)
+}
+
+func firstReplyBucketsSQL() string {
+	return overTime("countIf(value <= 180000) AS \"0–3 min\",\n"+
+		"  countIf(value > 180000 AND value <= 900000) AS \"3–15 min\",\n"+
+		"  countIf(value > 900000 AND value <= 3600000) AS \"15–60 min\",\n"+
+		"  countIf(value > 3600000) AS \"over 60 min\"", firstReplyHuman)
 }
 
 func volumeOverTimeSQL() string {
-	return "SELECT\n  $__timeInterval(counted_at) AS time,\n  " +
-		"if(channel = '', '" + unset + "', channel) AS channel,\n  count() AS conversations\n" +
-		"FROM kpi_" + volume + "\nWHERE " + inRange + "\n  AND " + filters() +
-		"\nGROUP BY time, channel\nORDER BY time, channel"
+	return overTimeBy("channel", "name", "count() AS conversations", volume)
 }
 
-// decisionMixSQL counts by band in fixed columns, so that a band without decisions is 0 and not a
-// gap in the stack.
-func decisionMixSQL() string {
-	return overTime("countIf(band = 'auto') AS auto,\n  countIf(band = 'suggest') AS suggest,\n  "+
-		"countIf(band = 'none') AS none", decisionBands)
+func rateOverTimeSQL(name string, legend string) string {
+	return overTime(rate+" AS \""+legend+"\"", name)
+}
+
+// loadSQL has a row per weekday and a column per hour, both of UTC: ClickHouse takes no zone from a
+// variable.
+func loadSQL() string {
+	var hours []string
+	for h := range 24 {
+		hours = append(hours, fmt.Sprintf("countIf(toHour(counted_at) = %d) AS \"%02d\"", h, h))
+	}
+	return "SELECT\n  ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun']" +
+		"[toDayOfWeek(counted_at)] AS weekday,\n  " + strings.Join(hours, ",\n  ") +
+		"\nFROM kpi_" + volume + "\nWHERE " + inRange + "\n  AND " + filters() +
+		"\nGROUP BY toDayOfWeek(counted_at), weekday\nORDER BY toDayOfWeek(counted_at)"
+}
+
+// figure is a column of the breakdown: a KPI summed up under a name.
+type figure struct{ name, view, aggregate, where string }
+
+func channelFigures() []figure {
+	return []figure{
+		{"conversations", volume, "toFloat64(count())", ""},
+		{"first reply, half", firstReplyHuman, quantile(0.5), ""},
+		{"first reply, 90 %", firstReplyHuman, quantile(0.9), ""},
+		{"within 3 min", serviceLevel, rate, headline},
+		{"missed", missed, rate, ""},
+		{"next reply, half", nextReplyHuman, quantile(0.5), ""},
+		{"time to close, half", timeToClose, quantile(0.5), ""},
+		{"messages to close", messagesToClose, "avg(value)", ""},
+		{"conversion", conversion, rate, ""},
+	}
+}
+
+// channelsSQL puts the figures of each channel side by side; what a channel lacks is NULL, not 0.
+func channelsSQL() string {
+	var columns, parts []string
+	for i, f := range channelFigures() {
+		columns = append(columns, fmt.Sprintf("anyIf(v, f = %d) AS \"%s\"", i, f.name))
+		where := inRange
+		if f.where != "" {
+			where += " AND " + f.where
+		}
+		parts = append(parts, fmt.Sprintf("SELECT %s AS name, %d AS f, toNullable(toFloat64(%s)) AS v\n"+
+			"  FROM kpi_%s\n  WHERE %s\n    AND %s\n  GROUP BY name", orUnset("channel"), i, f.aggregate,
+			f.view, where, indented(filters(), "    ")))
+	}
+	return "SELECT\n  name AS channel,\n  " + strings.Join(columns, ",\n  ") + "\nFROM (\n  " +
+		strings.Join(parts, "\n  UNION ALL\n  ") + "\n)\nGROUP BY name\nORDER BY conversations DESC, name"
 }
 
 func slowestSQL() string {
 	return "SELECT\n  counted_at AS \"answered at\",\n  value AS \"waited\",\n" +
 		"  tenant,\n  channel,\n  queue,\n  lang AS language,\n" +
-		"  agent_id AS agent,\n  conversation_id AS conversation,\n" +
+		"  " + pseudonym + " AS agent,\n  " + drillKey() + ",\n" +
 		"  if(final = 1, 'final', 'provisional') AS state\nFROM kpi_" + firstReplyHuman +
 		"\nWHERE " + inRange + "\n  AND " + filters() +
 		"\nORDER BY value DESC, counted_at, conversation_id\nLIMIT 20"
 }
+
+// daily sums a view by day for long ranges: its histogram is right within 1 %.
+func daily(columns, view string, more ...string) string {
+	return "SELECT\n  toDateTime(day, 'UTC') AS time,\n  " + columns + "\nFROM kpi_" + view +
+		"_daily\nWHERE day >= toDate($__fromTime) AND day <= toDate($__toTime)" + and(more) +
+		"\n  AND " + filters() + "\nGROUP BY day\nORDER BY day"
+}
+
+func firstReplyDailySQL() string {
+	return daily("usherQuantile(0.5, sumMap(hist)) AS \"half, people\",\n"+
+		"  usherQuantile(0.9, sumMap(hist)) AS \"90 %, people\"", firstReplyHuman)
+}
+
+func volumeDailySQL() string { return daily("sum(n) AS conversations", volume) }

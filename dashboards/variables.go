@@ -24,6 +24,8 @@ func dimensions() []dimension {
 		{"channel", "Channel", "channel", "Where the customer writes."},
 		{"queue", "Queue", "queue", "The queue that the conversation was last routed to."},
 		{"language", "Language", "lang", "The language of the conversation, as its source says."},
+		{"agent", "Agent", "agent_id", "Whose event ended the fact, else whom the conversation was " +
+			"assigned to; under a pseudonym."},
 	}
 }
 
@@ -46,21 +48,18 @@ func filters() string {
 	return strings.Join(parts, "\n  AND ")
 }
 
-// options lists a dimension's values: first column the value, second the text. The plugin puts
-// values between quotes as they are, and producers choose the names, so the value is escaped here:
-// backslash and quote for ClickHouse, $ against macros, - and / against comments.
+// options lists a dimension's values: first column the value, second the text.
 func (d dimension) options() string {
-	value := d.shown()
-	for _, pair := range [][2]string{{`\\`, `\\\\`}, {`\'`, `\\\'`}, {`$`, `\\x24`},
-		{`--`, `\\x2d\\x2d`}, {`/*`, `\\x2f*`}} {
-		value = "replaceAll(" + value + ", '" + pair[0] + "', '" + pair[1] + "')"
-	}
 	where := "$__timeFilter(counted_at)"
 	if d.name != "tenant" {
 		where += "\n  AND " + dimensions()[0].filter()
 	}
-	return "SELECT DISTINCT " + value + " AS value, " + d.shown() + " AS text\n" +
-		"FROM kpi_volume\nWHERE " + where + "\nORDER BY text\nLIMIT 1000"
+	text, view := d.shown(), volume
+	if d.name == "agent" {
+		text, view = pseudonym, firstReplyHuman
+	}
+	return "SELECT DISTINCT " + escaped(d.shown()) + " AS value, " + text + " AS text\n" +
+		"FROM kpi_" + view + "\nWHERE " + where + "\nORDER BY text\nLIMIT 1000"
 }
 
 // source is the data source that the reader has chosen.
@@ -68,8 +67,8 @@ func source() common.DataSourceRef {
 	return common.DataSourceRef{Type: cog.ToPtr(PluginID), Uid: cog.ToPtr("${datasource}")}
 }
 
-// variables are the controls above every board.
-func variables() []cog.Builder[dashboard.VariableModel] {
+// variables are the controls above a board: the data source and these dimensions.
+func variables(of ...dimension) []cog.Builder[dashboard.VariableModel] {
 	all := dashboard.VariableOption{
 		Selected: cog.ToPtr(true),
 		Text:     dashboard.StringOrArrayOfString{ArrayOfString: []string{"All"}},
@@ -82,19 +81,25 @@ func variables() []cog.Builder[dashboard.VariableModel] {
 			Type(PluginID).
 			AllowCustomValue(false),
 	}
-	for _, d := range dimensions() {
-		list = append(list, dashboard.NewQueryVariableBuilder(d.name).
-			Label(d.label).
-			Description(d.description).
-			Datasource(source()).
-			Query(dashboard.StringOrMap{String: cog.ToPtr(d.options())}).
-			Refresh(dashboard.VariableRefreshOnTimeRangeChanged).
-			Sort(dashboard.VariableSortDisabled).
-			Multi(true).
+	for _, d := range of {
+		list = append(list, listVariable(d.name, d.label, d.description, d.options()).
 			IncludeAll(true).
 			AllValue(allValues).
-			AllowCustomValue(false).
 			Current(all))
 	}
 	return list
+}
+
+// listVariable is a variable whose values a query lists. It is a list even where one is meant, as
+// Grafana puts quotes around lists only.
+func listVariable(name, label, description, sql string) *dashboard.QueryVariableBuilder {
+	return dashboard.NewQueryVariableBuilder(name).
+		Label(label).
+		Description(description).
+		Datasource(source()).
+		Query(dashboard.StringOrMap{String: cog.ToPtr(sql)}).
+		Refresh(dashboard.VariableRefreshOnTimeRangeChanged).
+		Sort(dashboard.VariableSortDisabled).
+		Multi(true).
+		AllowCustomValue(false)
 }

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/cenkalti/backoff/v5"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
@@ -72,6 +75,8 @@ func runDemo(ctx context.Context, o demoOptions) error {
 	defer stop()
 	g, stages := errgroup.WithContext(stages)
 	metrics, reg := newMetrics()
+	reg.MustRegister(collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	k, err := newSink(s.cfg, sinkSettings{
 		Kafka: []kgo.Opt{kgo.SeedBrokers(s.broker.Addr())}, Instance: "demo", Conn: s.conn, Log: s.log,
 		Reg: reg,
@@ -85,6 +90,7 @@ func runDemo(ctx context.Context, o demoOptions) error {
 	g.Go(func() error { return s.route(stages, metrics) })
 	g.Go(func() error { return k.Run(stages) })
 	g.Go(func() error { return rollup.New(rollup.Config{}, rollup.Deps{Conn: s.conn, Log: s.log}).Run(stages) })
+	g.Go(func() error { return s.sampler(reg).run(stages) })
 
 	done := make(chan error, 1)
 	go func() {
@@ -224,6 +230,16 @@ func (s *station) route(ctx context.Context, metrics *pipeline.Metrics) error {
 		Brokers: []string{s.broker.Addr()}, Instance: "demo", Line: line, Log: s.log, Metrics: metrics,
 		Patience: s.patience(),
 	})
+}
+
+// sampler fills the pipeline board.
+func (s *station) sampler(reg prometheus.Gatherer) *sampler {
+	at := s.clickhouse()
+	return &sampler{
+		gather: reg, instance: "demo", log: s.log,
+		store: &store{base: "http://" + at.addr + "/", database: at.database, client: &http.Client{}},
+		lag:   newLagProbe(s.cfg, []kgo.Opt{kgo.SeedBrokers(s.broker.Addr())}),
+	}
 }
 
 // play publishes the input, from where an earlier run stopped.

@@ -46,6 +46,9 @@ func runRun(ctx context.Context, o runOptions) error {
 			return err
 		}
 	}
+	if err := p.goSamples(ctx, g, reg); err != nil {
+		return err
+	}
 	if err := p.goAdmin(ctx, g, reg); err != nil {
 		return err
 	}
@@ -172,6 +175,21 @@ func (p *process) goSink(ctx context.Context, g *errgroup.Group) error {
 		both.Go(func() error { return k.Run(ctx) })
 		return both.Wait()
 	})
+	return nil
+}
+
+// goSamples writes the process's figures for the pipeline board. How far the groups are behind is
+// looked at where the sink runs.
+func (p *process) goSamples(ctx context.Context, g *errgroup.Group, reg prometheus.Gatherer) error {
+	s, err := storeOf(p.Config)
+	if err != nil {
+		return err
+	}
+	w := &sampler{gather: reg, store: s, instance: p.instance, log: p.Log}
+	if p.Only != "route" {
+		w.lag = newLagProbe(p.Config, p.opts)
+	}
+	g.Go(func() error { return w.run(ctx) })
 	return nil
 }
 

@@ -30,6 +30,7 @@ const (
 	TableEstimates     = "estimates"
 	TableZoneOffsets   = "zone_offsets"
 	TableKPISettings   = "kpi_settings"
+	TableProcess       = "process_metrics"
 )
 
 // Writer says who fills a table, and thereby which columns the position adds.
@@ -142,6 +143,7 @@ var Tables = sync.OnceValue(func() []*Table {
 			"ReplacingMergeTree(updated_at)", "(zone, from_at, updated_at)"),
 		direct[KPISetting](TableKPISettings, "configured part of a KPI's definition, from a moment on",
 			"ReplacingMergeTree(updated_at)", "(name, valid_from)"),
+		samples(),
 	)
 })
 
@@ -175,6 +177,14 @@ func manifest() *Table {
 func direct[T any](name, about, engine, orderBy string) *Table {
 	t := table[T](name, about, orderBy)
 	t.Engine, t.PartitionBy, t.Writer = engine, "", Direct
+	return t
+}
+
+// samples lie by day, so that old ones are dropped as whole partitions.
+func samples() *Table {
+	t := direct[ProcessSample](TableProcess, "sample of a process's figures every 10 s", "MergeTree",
+		"(name, instance, labels, at)")
+	t.PartitionBy = "toDate(at)"
 	return t
 }
 

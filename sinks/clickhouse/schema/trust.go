@@ -131,3 +131,12 @@ type KPISetting struct {
 	ValidFrom Instant  `ch:"valid_from"`
 	UpdatedAt Instant  `ch:"updated_at"`
 }
+
+// ProcessSample is one figure of one process at one instant, as /metrics would have shown it then.
+type ProcessSample struct {
+	Instance string  `ch:"instance" type:"lc"`
+	Name     string  `ch:"name" type:"lc"`
+	Labels   string  `ch:"labels" type:"lc"` // key=value, by commas; empty for figures without labels
+	Value    float64 `ch:"value"`
+	At       Instant `ch:"at"`
+}

@@ -69,7 +69,7 @@ func autoPrecision() KPI {
 			"judged_at))",
 		day: "assumeNotNull(multiIf(" + byLabel + ", wrong_day, moved_at IS NOT NULL, moved_day, " +
 			"addDays(day, 1)))",
-		started: "time", final: always, extra: []string{"score", "model_version"},
+		started: "time", final: always, extra: []string{"score", "model_version", "rule_id"},
 		Definition: "Executed auto decisions at least 24 hours old that nobody overrode.",
 		Formula:    "num / den", Numerator: "decisions not overridden",
 		Denominator: "executed auto decisions at least 24 hours old", Unit: "share", Source: "usher",
@@ -93,7 +93,7 @@ func topThreeHit() KPI {
 		num: "has(suggestions_id, given_label) OR " + alone + " AND label = given_label OR " +
 			"band = 'auto' AND label = given_label",
 		counted: "said_at", day: "said_day", started: "time", final: always,
-		extra:      []string{"band", "CAST(given_label AS String) AS true_label"},
+		extra:      []string{"band", "CAST(given_label AS String) AS true_label", "score"},
 		Definition: "Labelled decisions whose true label was among the suggestions.",
 		Formula:    "num / den", Numerator: "decisions with the true label among the suggestions",
 		Denominator: "labelled decisions", Unit: "share", Source: "Bitrix24, Zendesk suggestions",

@@ -102,7 +102,8 @@ func decisionKPIs() []KPI {
 		{
 			Name: "decision_bands", Version: 1, Form: Rate, source: fromDecisions,
 			num: "band = 'auto'", counted: "time", day: "day", started: "time", final: always,
-			value: "score", float: true, extra: []string{"band"},
+			value: "score", float: true,
+			extra:      []string{"band", "band_reason", "model_version", "rule_id", "latency_us"},
 			Definition: "Decisions by band; num counts auto, value is the score.",
 			Formula:    "num / den", Numerator: "decisions in band auto", Denominator: "decisions",
 			Unit: "share", Source: "usher",
