@@ -1,4 +1,4 @@
-# usher as an image: the binary alone. Build: docker build -t usher .
+# usher as an image: the binary alone. Build: docker build -t usher:checkout .
 # The embedded engine (demo) is not in it; run, audit, check and the other commands need none.
 FROM golang:1.26-bookworm AS build
 WORKDIR /src

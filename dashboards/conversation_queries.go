@@ -3,10 +3,11 @@ package dashboards
 // ofOne is the condition that picks the conversation.
 const ofOne = "tenant IN ($tenant)\n  AND conversation_id IN ($conversation)"
 
-// ofConversation reads what a table knows of the conversation, in the range.
+// ofConversation reads what a table knows of the conversation, in the range and the 30 days before
+// it: what a table of another board shows may have begun before that board's range.
 func ofConversation(columns, table, at, tail string) string {
-	return "SELECT\n  " + columns + "\nFROM " + table + "\nWHERE $__timeFilter(" + at + ")\n  AND " +
-		ofOne + tail
+	return "SELECT\n  " + columns + "\nFROM " + table + "\nWHERE " + at +
+		" >= $__fromTime - INTERVAL 30 DAY AND " + at + " <= $__toTime\n  AND " + ofOne + tail
 }
 
 func summarySQL(value, note string) string {

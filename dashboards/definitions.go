@@ -41,6 +41,7 @@ const (
 const (
 	waitingNow = "waiting"
 	handedOver = "handoffs"
+	ruled      = "rules"
 	balance    = "balance"
 	lag        = "lag"
 	queryable  = "queryable"
@@ -77,6 +78,7 @@ func measures() []measure {
 			"began at most 30 days before the range.", always},
 		{handedOver, 1, "Escalations by anyone, transfers by a bot and rules that force one, as known " +
 			"now; a handoff while one is pending is none.", "escalate, or a bot's transfer"},
+		{ruled, 1, "Decisions on which a rule had a say, by rule.", "rules (rules.file)"},
 		{balance, 1, "Per audit and partition: offsets − stored − dead − gaps, and what is missing or " +
 			"doubled.", "an audit, which usher run makes every minute"},
 		{lag, 1, "Records that a consumer group has not processed yet, and since when the oldest of " +

@@ -95,7 +95,7 @@ func lagTrend(metric string) *timeseries.PanelBuilder {
 	}
 	b := trend(w).
 		Interval("10s").
-		DisplayName("${__field.labels.name}").
+		DisplayName("${__field.labels.series}").
 		WithTarget(query("A", FormatTimeSeries, lagSQL(metric)))
 	if metric == "usher_lag_records" {
 		return b

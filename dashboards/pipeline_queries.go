@@ -12,7 +12,7 @@ var (
 	rejectedTarget  = target{good: 0.001, bad: 0.01}
 	lagTarget       = target{good: 60, bad: 300} // seconds
 	queryableTarget = target{good: 5_000, bad: 60_000}
-	balanceTarget   = target{good: 0, bad: 1}
+	balanceTarget   = target{good: 0.5, bad: 1} // whole numbers: anything but 0
 )
 
 // read is a query of a table in the range, over the table's own instant.
@@ -38,8 +38,8 @@ const unbalanced = "sum(if(scope = 'input', abs(to_offset - from_offset - toInt6
 	" + missing + duplicated)"
 
 func balanceSQL() string {
-	return single("toFloat64("+unbalanced+") AS value,\n  concat(if(value <= 0, '✓ nothing missing or "+
-		"doubled', '▲ run usher audit'), ' · ', toString(uniqExact(at)), ' audits, last ', "+
+	return single("toFloat64("+unbalanced+") AS value,\n  concat(if(value < 1, '✓ nothing missing or "+
+		"doubled', '▲ run usher audit'), ' · audits ', toString(uniqExact(at)), ', last ', "+
 		"formatDateTime(max(at), '%H:%i', 'UTC'), ' UTC') AS note", "delivery_audit", "at")
 }
 
@@ -114,8 +114,8 @@ func lagNumberSQL() string {
 }
 
 func lagSQL(name string) string {
-	return sampled("$__timeInterval(at) AS bucket,\n  replaceAll(labels, 'group=', '') AS name,\n"+
-		"  max(value) AS lag", "\nGROUP BY bucket, name\nORDER BY bucket, name", name)
+	return sampled("$__timeInterval(at) AS bucket,\n  replaceAll(labels, 'group=', '') AS series,\n"+
+		"  max(value) AS lag", "\nGROUP BY bucket, series\nORDER BY bucket, series", name)
 }
 
 func memorySQL() string {

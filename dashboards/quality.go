@@ -62,7 +62,7 @@ func contentTrend() *timeseries.PanelBuilder {
 		"target of 80 %.", []string{satisfaction}, unitShare}), satisfactionTarget).
 		Decimals(1).
 		Max(1).
-		MaxDataPoints(60).
+		MaxDataPoints(28).
 		WithTarget(query("A", FormatTimeSeries, rateOverTimeSQL(satisfaction, "satisfied")))
 }
 
@@ -71,7 +71,7 @@ func settledTrend() *timeseries.PanelBuilder {
 		"missed messages, of waits.", []string{oneTouch, reopened, missedMessages}, unitShare}).
 		Decimals(1).
 		Max(1).
-		MaxDataPoints(60).
+		MaxDataPoints(28).
 		WithTarget(query("A", FormatTimeSeries, rateOverTimeSQL(oneTouch, "settled at once"))).
 		WithTarget(query("B", FormatTimeSeries, rateOverTimeSQL(reopened, "reopened"))).
 		WithTarget(query("C", FormatTimeSeries, rateOverTimeSQL(missedMessages, "missed messages")))

@@ -87,7 +87,7 @@ func escalationTrend() *timeseries.PanelBuilder {
 		"changed hands after a person had replied (ping-pong).",
 		[]string{escalation, escalationAll, reassigned}, unitShare}), escalationTarget).
 		Decimals(1).
-		MaxDataPoints(84).
+		MaxDataPoints(28).
 		WithTarget(query("A", FormatTimeSeries, rateOverTimeSQL(escalation, "escalated by bots"))).
 		WithTarget(query("B", FormatTimeSeries, rateOverTimeSQL(escalationAll, "escalated by anyone"))).
 		WithTarget(query("C", FormatTimeSeries, rateOverTimeSQL(reassigned, "passed on")))
@@ -106,17 +106,14 @@ func decisionTimeTrend() *timeseries.PanelBuilder {
 
 func calibration() *barchart.PanelBuilder {
 	return say(barchart.NewPanelBuilder(), words{"Said and right, by score", "For labelled messages, " +
-		"by the score's tenth: what the model said and how often it was right. Bars of equal height " +
+		"by the score's tenth and with their number: what the model said and how often it was right. Bars of equal height " +
 		"mean that a score can be believed.", []string{topThreeHit}, unitShare}).
 		Decimals(0).
 		Min(0).
 		Max(1).
 		XField("score").
-		XTickLabelMaxLength(12).
+		XTickLabelMaxLength(20).
 		ShowValue(common.VisibilityModeAuto).
-		OverrideByName("labelled", []dashboard.DynamicConfigValue{property("custom.hideFrom",
-			map[string]bool{"viz": true, "legend": true, "tooltip": false}),
-			property("unit", unitCount)}).
 		Legend(common.NewVizLegendOptionsBuilder().DisplayMode(common.LegendDisplayModeList).
 			Placement(common.LegendPlacementBottom).ShowLegend(true)).
 		Tooltip(common.NewVizTooltipOptionsBuilder().Mode(common.TooltipDisplayModeMulti).
@@ -134,7 +131,7 @@ func confusion() *table.PanelBuilder {
 
 func rules() *table.PanelBuilder {
 	b := listing(words{"Rules", "How often each rule decided, and the share of what usher then did " +
-		"alone that somebody overrode within 24 hours.", []string{decisionBands, autoPrecision},
+		"alone that somebody overrode within 24 hours.", []string{ruled, decisionBands, autoPrecision},
 		unitText}, rulesSQL())
 	units(b, unitCount, 0, "fired", "acted on, 24 h ago")
 	units(b, unitShare, 1, "overridden")

@@ -55,9 +55,9 @@ func slowDecisionsSQL() string {
 }
 
 func calibrationSQL() string {
-	return "SELECT\n  concat(toString(decile * 10), '–', toString(decile * 10 + 10), ' %') AS " +
-		"\"score\",\n  avg(said_score) AS \"said\",\n  countIf(label = true_label) / count() AS \"was right\"" +
-		",\n  count() AS \"labelled\"\nFROM (\n  SELECT least(toInt32(floor(assumeNotNull(score) * 10))" +
+	return "SELECT\n  concat(toString(decile * 10), '–', toString(decile * 10 + 10), ' %, n ', " +
+		"toString(count())) AS \"score\",\n  avg(said_score) AS \"said\",\n  countIf(label = true_label) / count() AS \"was right\"" +
+		"\nFROM (\n  SELECT least(toInt32(floor(assumeNotNull(score) * 10))" +
 		", 9) AS decile, assumeNotNull(f.score) AS said_score, label, true_label\n  FROM kpi_top3_hit AS f" +
 		"\n  WHERE " + inRange + " AND f.score IS NOT NULL\n    AND " + indented(filters(), "    ") +
 		"\n)\nGROUP BY decile\nORDER BY decile"
@@ -94,7 +94,7 @@ func modelTimelineSQL() string {
 }
 
 func knowledgeGapsSQL() string {
-	return handoffs(orUnset("ifNull(intent, '')")+" AS \"intent\",\n  "+orUnset("reason")+
+	return handoffs(orUnset("if(intent = '', label, intent)")+" AS \"about\",\n  "+orUnset("reason")+
 		" AS \"reason\",\n  lang AS language,\n  count() AS handoffs", "\n  AND reason IN "+
 		"('no_knowledge', 'low_confidence', 'error')\nGROUP BY 1, 2, 3\nORDER BY handoffs DESC, 1, 2, 3"+
 		"\nLIMIT 20")

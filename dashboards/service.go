@@ -23,8 +23,8 @@ func Service() (dashboard.Dashboard, error) {
 		{9, []cell{{10, firstReplyHeat()}, {6, firstReplyBuckets()}, {8, volumeTrend()}}},
 		even(6, slowReplyNumber(), handoffReplyNumber(), nextReplyNumber(), closeNumber(),
 			conversionNumber(), containmentNumber()),
-		even(7, channelsTable()),
-		{9, []cell{{14, loadTable()}, {10, leftTrend()}}},
+		even(11, channelsTable()),
+		{10, []cell{{16, loadTable()}, {8, leftTrend()}}},
 		even(10, slowest()),
 		{8, []cell{{14, firstReplyLong()}, {10, volumeLong()}}},
 	})
@@ -148,7 +148,7 @@ func leftTrend() *timeseries.PanelBuilder {
 		"Unanswered is provisional for conversations that are still open.",
 		[]string{unanswered, missed, dropped}, unitShare}).
 		Decimals(1).
-		MaxDataPoints(84).
+		MaxDataPoints(28).
 		WithTarget(query("A", FormatTimeSeries, rateOverTimeSQL(unanswered, "unanswered"))).
 		WithTarget(query("B", FormatTimeSeries, rateOverTimeSQL(missed, "missed"))).
 		WithTarget(query("C", FormatTimeSeries, rateOverTimeSQL(dropped, "dropped")))

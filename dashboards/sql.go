@@ -84,8 +84,8 @@ func verdict(t target, in string) string {
 // lowerBound is the lower end of Wilson's score interval for a share p of n facts: 95 % sure, one
 // side (Wilson 1927; z = 1.645).
 func lowerBound(p, n string) string {
-	return fmt.Sprintf("(%[1]s + 1.353 / %[2]s - 1.645 * sqrt(%[1]s * (1 - %[1]s) / %[2]s + "+
-		"0.6765 / (%[2]s * %[2]s))) / (1 + 2.706 / %[2]s)", p, n)
+	return fmt.Sprintf("greatest(0, (%[1]s + 1.353 / %[2]s - 1.645 * sqrt(%[1]s * (1 - %[1]s) / %[2]s + "+
+		"0.6765 / (%[2]s * %[2]s))) / (1 + 2.706 / %[2]s))", p, n)
 }
 
 // worded writes a number as Grafana would.
@@ -100,7 +100,8 @@ func worded(value, unit string) string {
 			value + " < 86400000, concat(toString(round(" + value + " / 3600000, 1)), ' h'), " +
 			"concat(toString(round(" + value + " / 86400000, 1)), ' d'))"
 	case unitMicros:
-		text = "concat(toString(round(" + value + ")), ' µs')"
+		text = "if(" + value + " < 1000, concat(toString(round(" + value + ")), ' µs'), " +
+			"concat(toString(round(" + value + " / 1000, 1)), ' ms'))"
 	}
 	return "ifNull(" + text + ", '–')"
 }

@@ -136,6 +136,9 @@ func answers(t *testing.T, conn driver.Conn) string {
 			t.Errorf("%s: %s", title, text)
 		}
 		fmt.Fprintf(&out, "%s\n", title)
+		if strings.Contains(sql, "_lease_until") && answer != "" {
+			answer = "(depends on when the test ran; TestAlerts checks the sum)"
+		}
 		for line := range strings.SplitSeq(answer, "\n") {
 			if line != "" {
 				fmt.Fprintf(&out, "    %s\n", line)
@@ -176,6 +179,7 @@ func answers(t *testing.T, conn driver.Conn) string {
 func TestOnViews(t *testing.T) {
 	conn := enginetest.Open(t)
 	store(t, conn)
+	storeMore(t, conn)
 	got := answers(t, conn)
 	file := filepath.Join("testdata", "answers.txt")
 	if *rewrite {

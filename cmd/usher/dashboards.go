@@ -13,9 +13,9 @@ func (a *app) dashboardsCommand() *cobra.Command {
 	var out string
 	c := &cobra.Command{
 		Use:   "dashboards --out DIR",
-		Short: "Write the Grafana boards",
-		Long: `Write every board as JSON that Grafana imports, and the files that provision boards and data
-source. The boards need Grafana's ClickHouse data source pointed at usher's database. Files of the
+		Short: "Write the Grafana boards and alert rules",
+		Long: `Write every board as JSON that Grafana imports, and the files that provision boards, alert rules
+and data source. The boards need Grafana's ClickHouse data source pointed at usher's database. Files of the
 same names are replaced, others are left alone.`,
 		Example:     `  usher dashboards --out ./grafana`,
 		Args:        noArgs,

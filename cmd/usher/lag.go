@@ -39,8 +39,8 @@ func newLagProbe(c *config.Config, opts []kgo.Opt) *lagProbe {
 	return &lagProbe{opts: opts, groups: []lagGroup{router, sink}}
 }
 
-// place is a partition's offset from which on records may be unprocessed.
-type place struct {
+// lagPlace is a partition of a topic.
+type lagPlace struct {
 	topic     string
 	partition int32
 }
@@ -78,7 +78,7 @@ func (p *lagProbe) measure(ctx context.Context, now time.Time) ([]sample, error)
 // unprocessed are the partitions whose committed end lies beyond the group's offset, with the
 // offset to look from, and how many offsets lie between.
 func unprocessed(ctx context.Context, adm *kadm.Client, g lagGroup) (
-	map[string]map[int32]kgo.Offset, map[place]int64, error,
+	map[string]map[int32]kgo.Offset, map[lagPlace]int64, error,
 ) {
 	ends, err := adm.ListCommittedOffsets(ctx, g.topics...)
 	if err != nil {
@@ -88,7 +88,7 @@ func unprocessed(ctx context.Context, adm *kadm.Client, g lagGroup) (
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot fetch the offsets of %s: %w", g.name, err)
 	}
-	open, records := map[string]map[int32]kgo.Offset{}, map[place]int64{}
+	open, records := map[string]map[int32]kgo.Offset{}, map[lagPlace]int64{}
 	ends.Each(func(end kadm.ListedOffset) {
 		committed, ok := have.Lookup(end.Topic, end.Partition)
 		if !ok || committed.At < 0 || committed.At >= end.Offset {
@@ -98,7 +98,7 @@ func unprocessed(ctx context.Context, adm *kadm.Client, g lagGroup) (
 			open[end.Topic] = map[int32]kgo.Offset{}
 		}
 		open[end.Topic][end.Partition] = kgo.NewOffset().At(committed.At)
-		records[place{end.Topic, end.Partition}] = end.Offset - committed.At
+		records[lagPlace{end.Topic, end.Partition}] = end.Offset - committed.At
 	})
 	return open, records, nil
 }
@@ -106,9 +106,9 @@ func unprocessed(ctx context.Context, adm *kadm.Client, g lagGroup) (
 // oldestOf reads one record of each partition and returns its time; partitions without one have
 // none in it.
 func oldestOf(ctx context.Context, cl *kgo.Client, open map[string]map[int32]kgo.Offset) (
-	map[place]time.Time, error,
+	map[lagPlace]time.Time, error,
 ) {
-	oldest, left := map[place]time.Time{}, 0
+	oldest, left := map[lagPlace]time.Time{}, 0
 	for _, partitions := range open {
 		left += len(partitions)
 	}
@@ -126,7 +126,7 @@ func oldestOf(ctx context.Context, cl *kgo.Client, open map[string]map[int32]kgo
 	for left > 0 {
 		fetches := cl.PollFetches(look)
 		fetches.EachRecord(func(r *kgo.Record) {
-			at := place{r.Topic, r.Partition}
+			at := lagPlace{r.Topic, r.Partition}
 			if _, seen := oldest[at]; !seen {
 				oldest[at] = r.Timestamp
 				left--

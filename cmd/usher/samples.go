@@ -73,12 +73,13 @@ func (s *sampler) once(ctx context.Context, now time.Time) error {
 
 func (s *sampler) write(ctx context.Context, samples []sample, now time.Time) error {
 	var b strings.Builder
-	b.WriteString("INSERT INTO " + schema.TableProcess + " (instance, name, labels, value, at) " +
+	b.WriteString("INSERT INTO " + schema.TableProcess + " (day, instance, name, labels, value, at) " +
 		"FORMAT JSONEachRow\n")
 	enc := json.NewEncoder(&b)
 	for _, m := range samples {
-		err := enc.Encode(map[string]any{"instance": s.instance, "name": m.Name, "labels": m.Labels,
-			"value": m.Value, "at": now.UTC().Format(timeOfClickHouse)})
+		err := enc.Encode(map[string]any{"day": now.UTC().Format(time.DateOnly),
+			"instance": s.instance, "name": m.Name, "labels": m.Labels, "value": m.Value,
+			"at": now.UTC().Format(timeOfClickHouse)})
 		if err != nil {
 			return fmt.Errorf("cannot write the sample %s: %w", m.Name, err)
 		}

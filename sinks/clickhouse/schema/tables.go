@@ -184,7 +184,7 @@ func direct[T any](name, about, engine, orderBy string) *Table {
 func samples() *Table {
 	t := direct[ProcessSample](TableProcess, "sample of a process's figures every 10 s", "MergeTree",
 		"(name, instance, labels, at)")
-	t.PartitionBy = "toDate(at)"
+	t.PartitionBy = "day"
 	return t
 }
 

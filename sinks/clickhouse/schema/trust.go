@@ -134,9 +134,10 @@ type KPISetting struct {
 
 // ProcessSample is one figure of one process at one instant, as /metrics would have shown it then.
 type ProcessSample struct {
-	Instance string  `ch:"instance" type:"lc"`
-	Name     string  `ch:"name" type:"lc"`
-	Labels   string  `ch:"labels" type:"lc"` // key=value, by commas; empty for figures without labels
-	Value    float64 `ch:"value"`
-	At       Instant `ch:"at"`
+	SampleDay Day     `ch:"day"` // of At, UTC
+	Instance  string  `ch:"instance" type:"lc"`
+	Name      string  `ch:"name" type:"lc"`
+	Labels    string  `ch:"labels" type:"lc"` // key=value, by commas; empty for figures without labels
+	Value     float64 `ch:"value"`
+	At        Instant `ch:"at"`
 }
