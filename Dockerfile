@@ -11,7 +11,7 @@ FROM debian:bookworm-slim
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends ca-certificates tzdata wget \
  && rm -rf /var/lib/apt/lists/* \
- && useradd --system --uid 10001 --home-dir /var/lib/usher --create-home usher
+ && useradd --uid 10001 --home-dir /var/lib/usher --create-home usher
 COPY --from=build /out/usher /usr/local/bin/usher
 USER usher
 WORKDIR /var/lib/usher

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 
 	"usher/sinks/clickhouse/enginetest"
 	"usher/sinks/clickhouse/schema"
@@ -134,4 +135,48 @@ func storePipeline(t *testing.T, conn driver.Conn) {
 			"('a', 'usher_sink_rows_total', 'table=events', 600, '2026-10-20 10:50:00'), "+
 			"('a', 'usher_sink_inserts_total', 'table=events', 10, '2026-10-20 10:00:00'), "+
 			"('a', 'usher_sink_inserts_total', 'table=events', 20, '2026-10-20 10:50:00')")
+}
+
+// TestOnlyMessages: over a tenant that sends only messages, each number that needs more says what it
+// needs, for its query has no row, and each that needs nothing more has its value.
+func TestOnlyMessages(t *testing.T) {
+	conn := enginetest.Open(t)
+	where := fact{tenant: "new", channel: "web", lang: "en"}
+	answered := replied(cycle(t, "c1", "20 10:00:00", where), 60_000)
+	waiting := cycle(t, "c2", "20 11:50:00", where)
+	waiting.WaitingSince = schema.Some(waiting.OpenedAt)
+	for i, c := range []schema.Conversation{answered, waiting} {
+		c.Revision = 1
+		enginetest.Put(t, conn, schema.TableConversations, int64(i), c)
+	}
+	var e schema.Event
+	e.Tenant, e.ConversationID, e.Type, e.ActorKind = "new", "c1", "message", "customer"
+	e.Time, e.ReceivedAt = at(t, "20 10:00:00"), at(t, "20 10:00:00")
+	enginetest.Put(t, conn, schema.TableEvents, 10, e)
+	var d schema.Decision
+	d.Tenant, d.Channel, d.Lang, d.ConversationID, d.Band = "new", "web", "en", "c1", "none"
+	d.Time = at(t, "20 10:00:00")
+	enginetest.Put(t, conn, schema.TableDecisions, 11, d)
+	var w schema.Turn
+	w.Tenant, w.Channel, w.Lang, w.ConversationID = "new", "web", "en", "c1"
+	w.WaitingSince, w.EndedAt, w.EndedBy = at(t, "20 10:05:00"), at(t, "20 10:06:00"), "agent"
+	w.WaitMS, w.Turn, w.SinceOffset, w.Final, w.Revision, w.Sign = 60_000, 2, 2, true, 1, 1
+	enginetest.Put(t, conn, schema.TableTurns, 12, w)
+	enginetest.Put(t, conn, schema.TableTurnsHuman, 13, w)
+	for _, build := range []func() (dashboard.Dashboard, error){Service, Routing, Quality} {
+		board, err := build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range board.Panels {
+			if p.Panel.Type != "stat" {
+				continue
+			}
+			answer := enginetest.Query(t, conn, expanded(t, p.Panel.Targets[0].(Query).RawSQL, everything()))
+			enough := *p.Panel.FieldConfig.Defaults.NoValue == "needs "+always
+			if enough != (answer != "") {
+				t.Errorf("%q, which %s, shows %q", *p.Panel.Title, *p.Panel.FieldConfig.Defaults.NoValue, answer)
+			}
+		}
+	}
 }

@@ -42,8 +42,8 @@ func reopenedNumber() *stat.PanelBuilder {
 
 func missedTurnsNumber() *stat.PanelBuilder {
 	return number(words{"Missed messages", "Share of waits that ended without an answer. Target: 3 %; " +
-		"above 12 % is bad.", []string{missedMessages}, unitShare}, missedTurnsTarget, 1,
-		rateSQL(missedMessages, missedTurnsTarget, "3 %"))
+		"above 12 % is bad.", []string{missedMessages, missed}, unitShare}, missedTurnsTarget, 1,
+		missedTurnsSQL())
 }
 
 func askedHumanNumber() *stat.PanelBuilder {
@@ -68,13 +68,14 @@ func contentTrend() *timeseries.PanelBuilder {
 
 func settledTrend() *timeseries.PanelBuilder {
 	return trend(words{"Settled at once, reopened, missed", "Shares of closed conversations and, for " +
-		"missed messages, of waits.", []string{oneTouch, reopened, missedMessages}, unitShare}).
+		"missed messages, of waits.", []string{oneTouch, reopened, missedMessages, missed}, unitShare}).
 		Decimals(1).
 		Max(1).
 		MaxDataPoints(28).
 		WithTarget(query("A", FormatTimeSeries, rateOverTimeSQL(oneTouch, "settled at once"))).
 		WithTarget(query("B", FormatTimeSeries, rateOverTimeSQL(reopened, "reopened"))).
-		WithTarget(query("C", FormatTimeSeries, rateOverTimeSQL(missedMessages, "missed messages")))
+		WithTarget(query("C", FormatTimeSeries, overTime(
+			rate+" AS \"missed messages\"", missedMessages, judgedTenants)))
 }
 
 func agentsTable() *table.PanelBuilder {

@@ -52,6 +52,16 @@ func satisfactionSQL() string {
 		target: satisfactionTarget, words: "80 %", count: "sum(den)"}.sql()
 }
 
+// judgedTenants leaves out tenants that never say when a conversation ends: none of their waits can
+// end unanswered, so that their share would always be 0 %.
+const judgedTenants = "tenant IN (SELECT tenant FROM kpi_missed WHERE " + inRange + " OR " +
+	weekBefore + ")"
+
+func missedTurnsSQL() string {
+	return comparison{view: missedMessages, where: judgedTenants, aggregate: rate, unit: unitShare,
+		target: missedTurnsTarget, words: "3 %"}.sql()
+}
+
 func lowestSQL() string {
 	return "SELECT\n  counted_at AS \"rated at\",\n  value AS score,\n  tenant,\n  channel,\n" +
 		"  queue,\n  " + pseudonym + " AS agent,\n  " + drillKey() + "\nFROM kpi_" + satisfaction +
