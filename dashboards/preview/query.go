@@ -14,11 +14,11 @@ import (
 const (
 	rowsMax       = 20_000
 	answerBytes   = 32 << 20
-	statementMax  = 10 * time.Second
+	statementMax  = 20 * time.Second
 	memoryMax     = 4 << 30
 	atOnce        = 4
 	waitForTurn   = 15 * time.Second
-	requestMax    = 40 * time.Second
+	requestMax    = 60 * time.Second
 	explainsMax   = 1
 	optionRowsMax = 1000
 )
