@@ -56,7 +56,7 @@ func runRun(ctx context.Context, o runOptions) error {
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
-	o.Log.Info("usher has ended; nothing is in doubt")
+	o.Log.Info("usher has ended") // a worker that had to leave a transaction in doubt has said so
 	return nil
 }
 
