@@ -166,7 +166,7 @@ func (b *bed) run(store sink.Store, change func(*sink.Config)) running {
 
 func (b *bed) drain(s running) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(b.t.Context(), 5*time.Minute)
 	defer cancel()
 	if err := s.Drained(ctx, b.ends()); err != nil {
 		b.t.Fatal(err)
@@ -350,7 +350,7 @@ func TestSinksThatComeAndGoShareTheWork(t *testing.T) {
 		time.Sleep(300 * time.Millisecond)
 		second.stop()
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	if err := first.Drained(ctx, b.ends()); err != nil {
 		t.Fatal(err)
