@@ -109,7 +109,7 @@ func (a *app) commands() []*cobra.Command {
 	all = append(all, in(groupModel, a.trainCommand(), a.evalCommand(), a.classifyCommand(),
 		a.acceptCommand(), a.calibrateCommand(), a.curveCommand(),
 		a.explainCommand(), a.modelCommand(), a.labelsCommand())...)
-	all = append(all, in(groupTrust, a.auditCommand(), a.checkCommand(), a.deadLettersCommand())...)
+	all = append(all, in(groupTrust, a.auditCommand(), a.checkCommand(), a.targetsCommand(), a.deadLettersCommand())...)
 	return append(all, a.engineCommand(), a.brokerCommand())
 }
 

@@ -10,7 +10,9 @@ import (
 
 	"usher/cmd/usher/internal/config"
 	"usher/sinks/clickhouse/embedded/embeddedtest"
+	"usher/sinks/clickhouse/enginetest"
 	"usher/sinks/clickhouse/schema"
+	"usher/sinks/clickhouse/views"
 )
 
 func TestComposeKPI(t *testing.T) {
@@ -42,6 +44,30 @@ func TestComposeKPI(t *testing.T) {
 		if _, err := sinceCondition(bad); err == nil {
 			t.Errorf("--since %q is taken", bad)
 		}
+	}
+}
+
+// TestEveryKPIAnswersTheShortForm: usher sql --kpi NAME --by channel --since 7d writes a query that the
+// engine answers, for every KPI.
+func TestEveryKPIAnswersTheShortForm(t *testing.T) {
+	conn := enginetest.Open(t)
+	rows := enginetest.Query(t, conn, "SELECT table, arrayStringConcat(groupArray(name), ' ') FROM "+
+		"(SELECT table, name FROM system.columns WHERE database = currentDatabase() AND "+
+		"startsWith(table, 'kpi_') ORDER BY table, position) GROUP BY table")
+	columns := map[string][]string{}
+	for _, line := range strings.Split(rows, "\n") {
+		table, names, _ := strings.Cut(line, "\t")
+		columns[table] = strings.Fields(names)
+	}
+	since, err := sinceCondition("7d")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range views.KPIs() {
+		if columns[k.View()] == nil {
+			t.Errorf("there is no %s", k.View())
+		}
+		enginetest.Query(t, conn, composeKPI(k.View(), columns[k.View()], []string{"channel"}, since))
 	}
 }
 

@@ -41,7 +41,7 @@ func applySchema(ctx context.Context, at clickhouseAt, c *config.Config) ([]stri
 		return nil, err
 	}
 	for _, write := range []func(context.Context, driver.Conn, *config.Config) error{
-		writeEstimates, writeKPISettings, writeZones, writeTenants,
+		writeEstimates, writeKPISettings, writeTargets, writeZones, writeTenants,
 	} {
 		if err := write(ctx, conn, c); err != nil {
 			return nil, err

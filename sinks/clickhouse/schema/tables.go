@@ -31,6 +31,7 @@ const (
 	TableZoneOffsets   = "zone_offsets"
 	TableKPISettings   = "kpi_settings"
 	TableProcess       = "process_metrics"
+	TableTargets       = "targets"
 )
 
 // Writer says who fills a table, and thereby which columns the position adds.
@@ -141,6 +142,8 @@ var Tables = sync.OnceValue(func() []*Table {
 			"ReplacingMergeTree(updated_at)", "(name, valid_from)"),
 		direct[ZoneOffset](TableZoneOffsets, "span in which a zone's clocks keep their distance from UTC",
 			"ReplacingMergeTree(updated_at)", "(zone, from_at, updated_at)"),
+		direct[Target](TableTargets, "target of a KPI, from a moment on",
+			"ReplacingMergeTree(updated_at)", "(kpi, segment, stat, valid_from)"),
 		direct[KPISetting](TableKPISettings, "configured part of a KPI's definition, from a moment on",
 			"ReplacingMergeTree(updated_at)", "(name, valid_from)"),
 		samples(),

@@ -141,3 +141,16 @@ type ProcessSample struct {
 	Value     float64 `ch:"value"`
 	At        Instant `ch:"at"`
 }
+
+// Target is what a KPI should reach, from a moment on. Without a target and a change it is withdrawn.
+type Target struct {
+	KPI       string       `ch:"kpi" type:"lc"`
+	Segment   string       `ch:"segment"`        // dimension=value; "" everything
+	Stat      string       `ch:"stat" type:"lc"` // p50, p90, mean, rate
+	Baseline  Opt[float64] `ch:"baseline"`       // NULL: what the days before were
+	Target    Opt[float64] `ch:"target"`
+	Change    Opt[float64] `ch:"change"` // share of the baseline, instead of a target
+	Days      uint32       `ch:"days"`
+	ValidFrom Instant      `ch:"valid_from"`
+	UpdatedAt Instant      `ch:"updated_at"`
+}

@@ -91,26 +91,34 @@ const zonedTenants = `SELECT t.name AS name, z.regimes AS regimes
 
 // held are the spans that each agent had a conversation assigned with status open. It follows the
 // events as handle_ms does: only by them can the time be cut at midnight. Per conversation the fold
-// keeps (agent, status, since when both hold, spans); a move is (instant, what, to whom).
+// keeps (agent, status, since when both hold, spans, ordinal of the cycle), and cycles that were voided
+// fall out by their ordinal; a move is (instant, what, to whom). The order is
+// the contract's: by seq where every event has one, else by time and rank.
 const held = `SELECT tenant, span.1 AS agent, span.2 AS at, span.3 AS until
     FROM (
-        SELECT tenant,
+        SELECT tenant, conversation_id, _src_topic_id, _src_partition,
             arrayFold((acc, e) -> (
-                multiIf(e.2 = 'move' AND acc.2 != 'closed', e.3,
-                    e.2 IN ('customer', 'open') AND acc.2 = 'closed', '', acc.1) AS who,
+                multiIf(e.2 = 'move' AND acc.2 != 'closed', e.3, ` + opening + `, '', acc.1) AS who,
                 multiIf(e.2 = 'close', 'closed',
                     e.2 = 'customer' AND acc.2 IN ('closed', 'pending', 'snoozed'), 'open',
                     e.2 = 'open' AND acc.2 = 'closed', 'open',
                     e.2 = 'status' AND (acc.2 != 'closed' OR e.3 = 'open'), e.3, acc.2) AS status,
                 if(who = '' OR status != 'open', 0, if(who = acc.1 AND acc.3 != 0, acc.3, e.1)),
                 if(acc.3 != 0 AND (who != acc.1 OR status != 'open'),
-                    arrayPushBack(acc.4, (acc.1, acc.3, toNullable(e.1))), acc.4)
-            ), arraySort(groupArray((toUnixTimestamp64Milli(time), what, to))),
-            ('', 'closed', toInt64(0), CAST([] AS Array(Tuple(String, Int64, Nullable(Int64)))))
+                    arrayPushBack(acc.4, (acc.1, acc.3, toNullable(e.1), acc.5)), acc.4),
+                acc.5 + toUInt64(` + opening + `)
+            ), arrayMap(e -> (e.1, e.2, e.3), arraySort(
+                e -> (if(countIf(seq IS NULL) = 0, e.4, 0), e.1, e.5, e.2, e.3),
+                groupArray((toUnixTimestamp64Milli(time), what, to, ifNull(seq, 0), place)))),
+            ('', 'closed', toInt64(0),
+                CAST([] AS Array(Tuple(String, Int64, Nullable(Int64), UInt64))), toUInt64(0))
             ) AS last,
-            if(last.3 = 0, last.4, arrayPushBack(last.4, (last.1, last.3, NULL))) AS spans
+            if(last.3 = 0, last.4, arrayPushBack(last.4, (last.1, last.3, NULL, last.5))) AS spans
         FROM (
-            SELECT tenant, conversation_id, _src_topic_id, _src_partition, time,
+            SELECT tenant, conversation_id, _src_topic_id, _src_partition, time, seq,
+                multiIf(type IN ('open', 'reopen'), 0, type = 'message', 1, type = 'escalate', 4,
+                    type IN ('assign', 'transfer'), 5, type = 'status' AND status != 'closed', 2,
+                    type IN ('merge', 'void'), 9, 8) AS place,
                 multiIf(type IN ('close', 'resolve', 'merge', 'void') OR
                         type = 'status' AND status = 'closed', 'close',
                     type IN ('open', 'reopen'), 'open', type = 'message', 'customer',
@@ -118,7 +126,6 @@ const held = `SELECT tenant, span.1 AS agent, span.2 AS at, span.3 AS until
                 CAST(if(type = 'status', status, to_agent) AS String) AS to
             FROM events
             WHERE conversation_id != '' AND NOT has(flags, 'duplicate') AND NOT has(flags, 'late')
-                AND cycle_id NOT IN (SELECT cycle_id FROM voids_latest)
                 AND (type IN ('status', 'close', 'resolve', 'merge', 'void', 'open', 'reopen')
                     OR type IN ('assign', 'transfer', 'escalate') AND
                         (to_agent != '' OR to_team != '' OR to_queue != '' OR to_role != '')
@@ -127,7 +134,15 @@ const held = `SELECT tenant, span.1 AS agent, span.2 AS at, span.3 AS until
         )
         GROUP BY tenant, conversation_id, _src_topic_id, _src_partition
     )
-    ARRAY JOIN spans AS span`
+    ARRAY JOIN spans AS span
+    WHERE (tenant, conversation_id, _src_topic_id, _src_partition, span.4) NOT IN (
+        SELECT tenant, conversation_id, _src_topic_id, _src_partition, cycle
+        FROM conversations_latest
+        WHERE voided != ''
+    )`
+
+// opening says that an event of the fold opens a cycle.
+const opening = "(acc.2 = 'closed' AND (e.2 IN ('customer', 'open') OR e.2 = 'status' AND e.3 = 'open'))"
 
 // present is, per agent_status, how long it held.
 const present = `SELECT tenant, actor_id AS agent, agent_status AS status,

@@ -184,7 +184,7 @@ func Create() []string {
 	}
 	out = append(out, create("journeys", journeys, "conversations joined by link and merge: the "+
 		"customer's waits across them"))
-	return out
+	return append(out, targetViews()...)
 }
 
 func create(name, sql, comment string) string {

@@ -19,6 +19,7 @@ type Config struct {
 	Classifier   Classifier          `yaml:"classifier"`
 	Rules        Rules               `yaml:"rules"`
 	Estimates    Estimates           `yaml:"estimates"`
+	Targets      []Target            `yaml:"targets"`
 	Privacy      Privacy             `yaml:"privacy"`
 	Limits       Limits              `yaml:"limits"`
 	State        State               `yaml:"state"`
@@ -181,6 +182,17 @@ type Rules struct {
 type Estimates struct {
 	CostPerContact *Money   `yaml:"cost_per_contact,omitempty"`
 	TriageMinutes  *float64 `yaml:"triage_minutes,omitempty"`
+}
+
+// Target is what a KPI should reach over its last days: a value, or a change of its baseline.
+type Target struct {
+	KPI      string            `yaml:"kpi"`
+	Stat     string            `yaml:"stat,omitempty"` // p50, p90, mean; rate
+	When     map[string]string `yaml:"when,omitempty"` // one dimension
+	Baseline *Amount           `yaml:"baseline,omitempty"`
+	Target   *Amount           `yaml:"target,omitempty"`
+	Change   *Amount           `yaml:"change,omitempty"` // +15 %: a share of the baseline
+	Over     Duration          `yaml:"over,omitempty"`
 }
 
 // Money is an amount in one currency.

@@ -356,3 +356,32 @@ func TestUnits(t *testing.T) {
 		}
 	}
 }
+
+func TestTargets(t *testing.T) {
+	c, err := load(t, "targets: [{kpi: next_reply, target: 3m, baseline: 90s, over: 14d}, "+
+		"{kpi: missed, target: 3 %}, {kpi: conversion, change: +15 %, when: {channel: web}}]")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Targets) != 3 || *c.Targets[0].Target != 180_000 || *c.Targets[0].Baseline != 90_000 ||
+		*c.Targets[1].Target != 0.03 || *c.Targets[2].Change != 0.15 {
+		t.Errorf("targets: %+v", c.Targets)
+	}
+	if preset := Default().Targets; len(preset) != 4 || *preset[0].Target != 180_000 ||
+		*preset[1].Baseline != 0.12 || *preset[1].Target != 0.03 || *preset[2].Change != 0.15 {
+		t.Errorf("preset: %+v", preset)
+	}
+	for text, want := range map[string]string{
+		"targets: [{kpi: missed}]":                                            "either a target or a change",
+		"targets: [{kpi: missed, target: 3 %, change: 1 %}]":                  "either a target or a change",
+		"targets: [{kpi: missed, target: soon}]":                              "no amount",
+		"targets: [{kpi: missed, target: 1, over: 36h}]":                      "whole days",
+		"targets: [{kpi: missed, target: 1, when: {lang: lv, channel: web}}]": "one dimension",
+		"targets: [{kpi: missed, target: 1}, {kpi: missed, target: 2}]":       "set twice",
+		"targets: [{kpi: missed, target: 1, overr: 7d}]":                      "no key",
+	} {
+		if _, err := load(t, text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+}

@@ -79,6 +79,33 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil
 // MarshalYAML prints d.
 func (d Duration) MarshalYAML() (any, error) { return d.String(), nil }
 
+// Amount is a target's value in the unit of its KPI: a number, a share (3 %), or a length of time, which
+// becomes milliseconds.
+type Amount float64
+
+// UnmarshalText parses 0.03, 3 %, +15 % or 3m.
+func (a *Amount) UnmarshalText(b []byte) error {
+	text := strings.TrimSpace(string(b))
+	number, share := strings.CutSuffix(text, "%")
+	if f, err := strconv.ParseFloat(strings.TrimSpace(number), 64); err == nil && !math.IsNaN(f) {
+		if share {
+			f /= 100
+		}
+		*a = Amount(f)
+		return nil
+	}
+	d, err := ParseDuration(text)
+	if err != nil {
+		return fmt.Errorf("%q is no amount: write a number, a share or a length of time, as in 12, 3 %%, 3m",
+			text)
+	}
+	*a = Amount(d.MS())
+	return nil
+}
+
+// MarshalYAML prints the number.
+func (a Amount) MarshalYAML() (any, error) { return float64(a), nil }
+
 // Bytes is a size; in text with a binary (KiB, MiB, GiB, TiB) or decimal (kB, MB, GB, TB) unit, or
 // a bare number of bytes.
 type Bytes int64

@@ -19,6 +19,7 @@ func (c *Config) validate(k *checker) {
 	}
 	c.validateSLA(k)
 	c.validateClassifier(k)
+	c.validateTargets(k)
 	oneOf(k, "privacy.conversation_ids", c.Privacy.ConversationIDs, "auto", "keep", "pseudonym")
 	oneOf(k, "log.level", c.Log.Level, "debug", "info", "warn", "error")
 	oneOf(k, "log.format", c.Log.Format, "text", "json")
@@ -190,6 +191,28 @@ func (c *Config) validateSLA(k *checker) {
 	}
 	if c.ServiceLevel.ShortAbandon < 0 {
 		k.add("service_level.short_abandon", "must not be negative")
+	}
+}
+
+// validateTargets checks what needs no knowledge of KPIs.
+func (c *Config) validateTargets(k *checker) {
+	seen := map[string]bool{}
+	for i, t := range c.Targets {
+		path := fmt.Sprintf("targets[%d]", i)
+		if (t.Target == nil) == (t.Change == nil) {
+			k.add(path, "has either a target or a change of its baseline")
+		}
+		if len(t.When) > 1 {
+			k.add(path+".when", "names one dimension")
+		}
+		if day := Duration(24 * time.Hour); t.Over < 0 || t.Over%day != 0 {
+			k.add(path+".over", "%s is no number of whole days", t.Over)
+		}
+		key := fmt.Sprint(t.KPI, t.Stat, t.When)
+		if seen[key] {
+			k.add(path, "is set twice")
+		}
+		seen[key] = true
 	}
 }
 
