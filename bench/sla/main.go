@@ -28,7 +28,7 @@ const (
 	tickEvery  = 200 * time.Millisecond
 	lookEvery  = 100 * time.Millisecond
 	stagger    = 150 * time.Millisecond
-	waitMax    = 2 * time.Minute
+	waitMax    = 4 * time.Minute
 	partitions = 64 // more than the topic has: that many names of tick conversations reach all
 )
 

@@ -30,10 +30,13 @@ brokers=$(sed -n 's/^Still running: Kafka at \([^ ]*\) .*/\1/p' "$dir/demo.log")
 clickhouse=$(sed -n 's/.*ClickHouse at http:\/\/\([0-9.:]*[0-9]\).*/\1/p' "$dir/demo.log")
 if [ "$kind" = kafka ]; then
 	brokers=$USHER_TEST_KAFKA
-	export USHER_KAFKA_BROKERS="$brokers" USHER_CLICKHOUSE_ADDR="$clickhouse"
+	export USHER_KAFKA_BROKERS="$brokers" USHER_CLICKHOUSE_ADDR="$clickhouse" USHER_ADMIN_ADDR=127.0.0.1:18714
 	export USHER_PRIVACY_KEY="a key of the benchmark, long enough"
 	"$dir/usher" --config "$dir/usher.yaml" topics --apply --replication 1 >"$dir/run.log" 2>&1
 	"$dir/usher" --config "$dir/usher.yaml" run >>"$dir/run.log" 2>&1 &
 	pids="$pids $!"
 fi
-"$dir/sla" -brokers "$brokers" -clickhouse "$clickhouse" -n "$n" || { tail -20 "$dir"/*.log; exit 1; }
+"$dir/sla" -brokers "$brokers" -clickhouse "$clickhouse" -n "$n" || {
+	for log in "$dir"/*.log; do tail -n 30 "$log"; done
+	exit 1
+}

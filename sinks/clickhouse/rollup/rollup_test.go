@@ -213,3 +213,39 @@ func TestExactWhileChanging(t *testing.T) {
 		t.Error("nothing was asked")
 	}
 }
+
+// TestSmallFamilies: decisions, of which some have no label, handoffs and waits for a person say the
+// same from the cache as from the facts.
+func TestSmallFamilies(t *testing.T) {
+	conn := enginetest.Open(t)
+	h := newHistory(conn, 4)
+	dims, cycle := h.dims(1)
+	at, day := instant(1, 0), dayOf(instant(1, 0))
+	decision := schema.Decision{Dims: dims, Cycle: cycle, ID: "d1", Time: at, DecidedDay: day, Band: "auto"}
+	labelled := decision
+	labelled.ID, labelled.Band, labelled.Label = "d2", "none", "deal"
+	enginetest.Put(t, conn, schema.TableDecisions, 1, decision, labelled)
+	enginetest.Put(t, conn, schema.TableEscalations, 1, schema.Escalation{
+		Dims: dims, Cycle: cycle, Time: at, EscalatedDay: day, HumanReplyAt: schema.Some(at + 60_000),
+		HumanReplyDay: schema.Some(day), Revision: 1, Sign: 1,
+	})
+	enginetest.Put(t, conn, schema.TableTurnsHuman, 1, schema.Turn{
+		Dims: dims, Cycle: cycle, WaitingSince: at, EndedAt: at + 5000, EndedDay: day, EndedBy: "agent",
+		WaitMS: 5000, Revision: 1, Sign: 1,
+	})
+	const ask = "SELECT band, label, n, num, den FROM kpi_decision_bands_daily ORDER BY band " +
+		"UNION ALL SELECT 'h', label, n, sum, toInt64(length(hist)) FROM kpi_handoff_wait_daily " +
+		"UNION ALL SELECT 'w', label, n, sum, toInt64(length(hist)) FROM kpi_next_reply_human_daily"
+	const question = "SELECT * FROM (" + ask + ") ORDER BY band"
+	want := "auto\t\\N\t1\t1\t1\nh\t\t1\t60000\t1\nnone\tdeal\t1\t0\t1\nw\t\t1\t5000\t1"
+	if got := enginetest.Query(t, conn, question); got != want {
+		t.Errorf("from the facts: %q", got)
+	}
+	pass(t, rollup.New(rollup.Config{}, rollup.Deps{Conn: conn}))
+	if got := enginetest.Query(t, conn, question); got != want {
+		t.Errorf("from the cache: %q", got)
+	}
+	if got := enginetest.Query(t, conn, "SELECT count() FROM kpi_rollup WHERE kpi != ''"); got != "4" {
+		t.Errorf("%s rows in the cache", got)
+	}
+}

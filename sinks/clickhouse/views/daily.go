@@ -41,7 +41,7 @@ func (k *KPI) HasDaily() bool {
 	return ok
 }
 
-// dailyColumns are what a daily row is one of: no two rows of a view have all of them equal.
+// dailyColumns are what daily rows are added up by. Two rows of a view may have all of them equal.
 func (k *KPI) dailyColumns() []string {
 	return append(append([]string{"day"}, dailyDimensions()...), append([]string{"final"},
 		dailyKPIs[k.Name]...)...)
@@ -61,7 +61,7 @@ func Daily() []string {
 
 // dailySQL adds up what the roll-up holds of partitions that have not changed since, the facts of
 // the others, and, taken off, the facts of voided cycles: a cycle may be voided long after its facts
-// have been written. Groups that come to nothing have no row, as if they had never been.
+// have been written. There, groups that come to nothing have no row, as if they had never been.
 func (k *KPI) dailySQL() string {
 	f := k.family()
 	group := strings.Join(k.dailyColumns(), ", ")
@@ -76,12 +76,16 @@ func (k *KPI) dailySQL() string {
 		parts = append(parts, "SELECT "+columns+"\nFROM ("+k.aggregate(f,
 			"cycle_id IN (SELECT cycle_id FROM voids_latest)", "-")+")")
 	}
-	q := "SELECT " + group + ", sum(f.n) AS n, sum(f.num) AS num, sum(f.den) AS den, sum(f.sum) AS sum,\n" +
-		"    sumMap(f.hist) AS hist\nFROM (\n" + strings.Join(parts, "\nUNION ALL\n") + "\n) AS f"
+	all := "\nFROM (\n" + strings.Join(parts, "\nUNION ALL\n") + "\n) AS f"
 	if need := k.need(); need != "" {
-		q += "\nWHERE " + need
+		all += "\nWHERE " + need
 	}
-	return q + "\nGROUP BY " + group + "\nHAVING sum(f.n) != 0\nSETTINGS prefer_column_name_to_alias = 1"
+	const settings = "\nSETTINGS prefer_column_name_to_alias = 1"
+	if !f.voids { // nothing is taken off, and adding up by every dimension would cost most of the time
+		return "SELECT " + columns + all + settings
+	}
+	return "SELECT " + group + ", sum(f.n) AS n, sum(f.num) AS num, sum(f.den) AS den, sum(f.sum) AS sum,\n" +
+		"    sumMap(f.hist) AS hist" + all + "\nGROUP BY " + group + "\nHAVING sum(f.n) != 0" + settings
 }
 
 // aggregate is the query of daily rows over those facts of the family that the condition holds for.

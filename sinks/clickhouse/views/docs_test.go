@@ -41,7 +41,7 @@ const kpisDaily = `
 
 For boards, ` + "`kpi_<name>_daily`" + ` adds a KPI up by ` + "`day`" + `, the dimensions without ids and ` + "`final`" + `:
 ` + "`n`" + ` facts, ` + "`num`, `den`, `sum`" + `, and of values ` + "`hist`" + `, a histogram whose buckets grow by 2 %%.
-A quantile read from it is within 2 %% of the exact one, everything else is exact.
+Rows add up: always sum them. A quantile is within 2 %% of the exact one, everything else is exact.
 
 ` + "```" + `sql
 SELECT channel, usherQuantile(0.9, sumMap(hist)) AS p90
