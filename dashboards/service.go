@@ -157,11 +157,10 @@ func leftTrend() *timeseries.PanelBuilder {
 func channelsTable() *table.PanelBuilder {
 	b := listing(words{"Channels side by side", "One row per channel. An empty field: that channel " +
 		"never sent what the figure needs.", []string{volume, firstReplyHuman, serviceLevel, missed,
-		nextReplyHuman, timeToClose, messagesToClose, conversion}, unitText}, channelsSQL())
+		timeToClose, messagesToClose}, unitText}, channelsSQL())
 	units(b, unitCount, 0, "conversations")
-	units(b, unitMS, 1, "first reply, half", "first reply, 90 %", "next reply, half",
-		"time to close, half")
-	units(b, unitShare, 1, "within 3 min", "missed", "conversion")
+	units(b, unitMS, 1, "first reply, half", "first reply, 90 %", "time to close, half")
+	units(b, unitShare, 1, "within 3 min", "missed")
 	units(b, unitCount, 1, "messages to close")
 	return b
 }

@@ -130,28 +130,35 @@ func channelFigures() []figure {
 		{"first reply, 90 %", firstReplyHuman, quantile(0.9), ""},
 		{"within 3 min", serviceLevel, rate, headline},
 		{"missed", missed, rate, ""},
-		{"next reply, half", nextReplyHuman, quantile(0.5), ""},
 		{"time to close, half", timeToClose, quantile(0.5), ""},
 		{"messages to close", messagesToClose, "avg(value)", ""},
-		{"conversion", conversion, rate, ""},
 	}
 }
 
 // channelsSQL puts the figures of each channel side by side; what a channel lacks is NULL, not 0.
+// Figures of one view are summed up in one reading of it.
 func channelsSQL() string {
 	var columns, parts []string
-	for i, f := range channelFigures() {
-		columns = append(columns, fmt.Sprintf("anyIf(v, f = %d) AS \"%s\"", i, f.name))
+	figures := channelFigures()
+	for i := 0; i < len(figures); {
+		f := figures[i]
+		var pairs []string
+		for ; i < len(figures) && figures[i].view == f.view; i++ {
+			columns = append(columns, fmt.Sprintf("anyIf(fv.2, fv.1 = %d) AS \"%s\"", i, figures[i].name))
+			pairs = append(pairs, fmt.Sprintf("(%d, toNullable(toFloat64(%s)))", i, figures[i].aggregate))
+		}
 		where := inRange
 		if f.where != "" {
 			where += " AND " + f.where
 		}
-		parts = append(parts, fmt.Sprintf("SELECT %s AS name, %d AS f, toNullable(toFloat64(%s)) AS v\n"+
-			"  FROM kpi_%s\n  WHERE %s\n    AND %s\n  GROUP BY name", orUnset("channel"), i, f.aggregate,
-			f.view, where, indented(filters(), "    ")))
+		parts = append(parts, fmt.Sprintf("SELECT %s AS name, [%s] AS found\n  FROM kpi_%s\n  WHERE %s\n"+
+			"    AND %s\n  GROUP BY name", orUnset("channel"), strings.Join(pairs, ", "), f.view, where,
+			indented(filters(), "    ")))
 	}
-	return "SELECT\n  name AS channel,\n  " + strings.Join(columns, ",\n  ") + "\nFROM (\n  " +
-		strings.Join(parts, "\n  UNION ALL\n  ") + "\n)\nGROUP BY name\nORDER BY conversations DESC, name"
+	return "SELECT\n  name AS channel,\n  " + strings.Join(columns, ",\n  ") +
+		"\nFROM (\n  SELECT name, arrayJoin(found) AS fv\n  FROM (\n  " +
+		strings.Join(parts, "\n  UNION ALL\n  ") + "\n  )\n)\nGROUP BY name\n" +
+		"ORDER BY conversations DESC, name"
 }
 
 func slowestSQL() string {
