@@ -88,7 +88,11 @@ func liveDemo(t *testing.T, dir string) (address string, stop func()) {
 // real browser.
 func TestLookAtDemo(t *testing.T) {
 	needEngine(t)
-	dir := t.TempDir()
+	dir, err := os.MkdirTemp("", "usher-look-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) }) // the demo's children may still be closing their files
 	address, stop := liveDemo(t, dir)
 	t.Run("status", func(t *testing.T) { statusOf(t, dir) })
 	t.Run("tail", func(t *testing.T) { tailOf(t, dir) })
