@@ -38,13 +38,15 @@ var (
 // key makes pseudonyms equal in both runs.
 const key = "USHER_PRIVACY_KEY=a key of the torture test, long enough"
 
-// promised are SLA policies by both clocks, so that timers run in every conversation.
-const promised = `
-calendars: {salon: {mon-fri: ["10:00-14:00", "15:00-20:00"], sat: ["11:00-18:00"]}}
-tenants: {salon: {zone: UTC, calendar: salon}}
-sla:
-  - {name: chat, when: {channel: [web, whatsapp]}, first_reply: 3m, next_reply: 10m, due_soon: 0.8, clock: wall}
-  - {name: rest, first_reply: 1h, requester_wait: 2h, time_to_close: 24h, clock: business}`
+// promised are calendars and SLA policies by both clocks, so that timers run in every conversation, as
+// settings and their JSON: the members' configuration and bench/oracle's hold the same.
+var promised = [][2]string{
+	{"calendars", `{"salon": {"mon-fri": ["10:00-14:00", "15:00-20:00"], "sat": ["11:00-18:00"]}}`},
+	{"tenants", `{"salon": {"zone": "UTC", "calendar": "salon"}}`},
+	{"sla", `[{"name": "chat", "when": {"channel": ["web", "whatsapp"]}, "first_reply": "3m",
+  "next_reply": "10m", "due_soon": 0.8, "clock": "wall"},
+  {"name": "rest", "first_reply": "1h", "requester_wait": "2h", "time_to_close": "24h", "clock": "business"}]`},
+}
 
 // endWithin bounds every graceful end.
 const endWithin = 30 * time.Second
@@ -163,8 +165,16 @@ func (b *bed) config(name string, l lineage) string {
 			b.wires["engine"].proxy.Listen, l.database),
 		"instance: " + name, "privacy: {key_file: '', conversation_ids: keep}", fmt.Sprintf("admin: {addr: %q}", b.admin[name]),
 		fmt.Sprintf("topics: {prefix: %q, names: {%s: %s}}", l.prefix, eventsTopic, eventsTopic),
-		"restore_timeout: 300s", promised, "",
-	}, "\n")
+		"restore_timeout: 300s", "",
+	}, "\n") + promisedAs("%s: %s\n")
+}
+
+// promisedAs writes the settings one after the other.
+func promisedAs(format string) (text string) {
+	for _, setting := range promised {
+		text += fmt.Sprintf(format, setting[0], setting[1])
+	}
+	return text
 }
 
 // usher runs a command of the binary to its end.

@@ -30,21 +30,25 @@ func (b *bed) recountKPIs(l *inputLog, v *Verdict) error {
 	if err := os.WriteFile(file("ask"), []byte(ask), 0o755); err != nil {
 		return fmt.Errorf("cannot write a script: %w", err)
 	}
-	extract := exec.Command(filepath.Join(b.cfg.Oracle, "extract.sh"), file("ask"), b.cfg.Dir,
-		file("facts.jsonl"), file("decisions.jsonl"))
+	settings := strings.TrimSuffix(promisedAs("%q: %s,\n"), ",\n")
+	if err := os.WriteFile(file("kpis.json"), []byte("{"+settings+"}"), 0o644); err != nil {
+		return fmt.Errorf("cannot write the oracle's settings: %w", err)
+	}
+	extract := exec.Command(filepath.Join(b.cfg.Oracle, "extract.sh"), file("ask"), b.cfg.Dir, b.cfg.Dir)
 	extract.Env = append(os.Environ(), key)
 	if out, err := extract.CombinedOutput(); err != nil {
 		return fmt.Errorf("cannot read the KPIs: %w: %s", err, out)
 	}
 	out, err := exec.Command(python, filepath.Join(b.cfg.Oracle, "oracle.py"), file("events.jsonl"),
-		file("facts.jsonl"), "--decisions", file("decisions.jsonl"), "--name", "kpis").CombinedOutput()
+		file("facts.jsonl"), "--config", file("kpis.json"), "--decisions", file("decisions.jsonl"),
+		"--daily", file("daily.jsonl"), "--name", "kpis").CombinedOutput()
 	if werr := os.WriteFile(file("kpis.txt"), out, 0o644); werr != nil {
 		return werr
 	}
 	text := strings.TrimSpace(string(out))
 	last := text[strings.LastIndexByte(text, '\n')+1:]
-	var differ int
-	if _, serr := fmt.Sscanf(last, "facts %d differences %d", &v.Facts, &differ); serr != nil {
+	var kpis, differ int
+	if _, serr := fmt.Sscanf(last, "KPIs %d facts %d differences %d", &kpis, &v.Facts, &differ); serr != nil {
 		return fmt.Errorf("cannot recount the KPIs: %w: %s", errors.Join(err, serr), text)
 	}
 	var exit *exec.ExitError
