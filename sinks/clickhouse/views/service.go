@@ -128,7 +128,8 @@ const held = `SELECT tenant, span.1 AS agent, span.2 AS at, span.3 AS until
             WHERE conversation_id != '' AND NOT has(flags, 'duplicate') AND NOT has(flags, 'late')
                 AND (type IN ('status', 'close', 'resolve', 'merge', 'void', 'open', 'reopen')
                     OR type IN ('assign', 'transfer', 'escalate') AND
-                        (to_agent != '' OR to_team != '' OR to_queue != '' OR to_role != '')
+                        (to_agent != '' OR to_team != '' OR to_queue != '' OR to_role != ''
+                            OR escalate_queue != '')
                     OR type = 'message' AND actor_kind = 'customer' AND ifNull(public, 1)
                         AND NOT automated)
         )
