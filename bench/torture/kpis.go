@@ -7,11 +7,20 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 )
 
 // exitDiffers is how bench/oracle says that a KPI is not what the contract's text makes of the log.
 const exitDiffers = 3
+
+// What bench/oracle prints when it has recounted: the facts of the views, and the sums of their daily twins.
+var (
+	oracleKPIs  = regexp.MustCompile(`(?m)^KPIs \d+ facts (\d+) differences (\d+)$`)
+	oracleDaily = regexp.MustCompile(`(?m)^daily twins: .* differences (\d+)$`)
+	errNoCount  = errors.New("it does not say how many facts differ")
+)
 
 // recountKPIs lets bench/oracle recompute the KPI views from the log. It shares no code with usher,
 // being written in another language from the text of the contract.
@@ -45,12 +54,16 @@ func (b *bed) recountKPIs(l *inputLog, v *Verdict) error {
 	if werr := os.WriteFile(file("kpis.txt"), out, 0o644); werr != nil {
 		return werr
 	}
-	text := strings.TrimSpace(string(out))
-	last := text[strings.LastIndexByte(text, '\n')+1:]
-	var kpis, differ int
-	if _, serr := fmt.Sscanf(last, "KPIs %d facts %d differences %d", &kpis, &v.Facts, &differ); serr != nil {
-		return fmt.Errorf("cannot recount the KPIs: %w: %s", errors.Join(err, serr), text)
+	facts, daily := oracleKPIs.FindSubmatch(out), oracleDaily.FindSubmatch(out)
+	if facts == nil || daily == nil {
+		return fmt.Errorf("cannot recount the KPIs: %w: %s", errors.Join(err, errNoCount), out)
 	}
+	count := func(digits []byte) int {
+		n, _ := strconv.Atoi(string(digits)) // digits only
+		return n
+	}
+	v.Facts = count(facts[1])
+	differ := count(facts[2]) + count(daily[1])
 	var exit *exec.ExitError
 	if err != nil && !(errors.As(err, &exit) && exit.ExitCode() == exitDiffers && differ > 0) {
 		return fmt.Errorf("cannot recount the KPIs: %w", err)
