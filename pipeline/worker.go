@@ -83,13 +83,15 @@ func NewWorker(cfg WorkerConfig, line *Line, m *Metrics, log *slog.Logger) *Work
 func (w *Worker) Run(ctx context.Context) error {
 	again := backoff.NewExponentialBackOff()
 	again.MaxInterval = sessionRetryMax
+	var before error
 	for {
 		began := w.now()
 		err := w.session(ctx)
-		if !errors.Is(err, ErrUnknownEnd) && !errors.Is(err, ErrAway) ||
-			errors.Is(err, kerr.FencedInstanceID) {
+		if !Renews(before, err) || errors.Is(err, kerr.FencedInstanceID) ||
+			ctx.Err() != nil && errors.Is(err, ErrStateMismatch) {
 			return err
 		}
+		before = err
 		if ctx.Err() != nil {
 			w.log.Warn("ended with a transaction in doubt; the next start finds out what became of it",
 				"cause", err)
@@ -107,6 +109,17 @@ func (w *Worker) Run(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// Renews reports whether a session that ended with err is followed by another, before being how the
+// session before it ended. State that does not match is asked for once more: a worker that stood still
+// for longer than its session may have an offset of its last assignment, which others have carried on
+// from. Only who finds the very same again must refuse.
+func Renews(before, err error) bool {
+	if errors.Is(err, ErrUnknownEnd) || errors.Is(err, ErrAway) {
+		return true
+	}
+	return errors.Is(err, ErrStateMismatch) && (before == nil || before.Error() != err.Error())
 }
 
 // session runs one client and one router.

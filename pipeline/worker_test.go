@@ -3,6 +3,8 @@ package pipeline
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -406,4 +408,26 @@ func TestRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused("deleted group", "no committed offset", testKey)
+}
+
+// TestRenews: what a later session may find otherwise is asked for again, what stays the same is not.
+func TestRenews(t *testing.T) {
+	at := func(offset int) error { return fmt.Errorf("%w: state up to %d", ErrStateMismatch, offset) }
+	for _, x := range []struct {
+		name          string
+		before, ended error
+		want          bool
+	}{
+		{"an unknown end", ErrUnknownEnd, ErrUnknownEnd, true},
+		{"a broker away", ErrAway, ErrAway, true},
+		{"a first mismatch", nil, at(87), true},
+		{"a mismatch after another end", ErrUnknownEnd, at(87), true},
+		{"another mismatch", at(87), at(90), true},
+		{"the same mismatch", at(87), at(87), false},
+		{"what no session changes", nil, errors.New("no right"), false},
+	} {
+		if got := Renews(x.before, x.ended); got != x.want {
+			t.Errorf("%s: renews %v, want %v", x.name, got, x.want)
+		}
+	}
 }

@@ -37,7 +37,8 @@ type router struct {
 	buffer   map[place][]*kgo.Record
 	order    []place
 	seqs     map[place]int
-	produced bool // something of this transaction was sent
+	produced bool  // something of this transaction was sent
+	before   error // how the life before ended
 }
 
 // boot begins the life of a router.
@@ -161,9 +162,10 @@ func (r *router) loop() {
 		return
 	case pipeline.StepRefuse:
 		r.w.counts.Refusals++
-		if !errors.Is(s.Err, pipeline.ErrUnknownEnd) && r.w.quiet {
+		if !pipeline.Renews(r.before, s.Err) && r.w.quiet {
 			r.w.fail("%s refuses: %v", r.name, s.Err)
 		}
+		r.before = s.Err
 		r.die(s.Err.Error(), 1_000)
 		return
 	case pipeline.StepWait:
