@@ -126,7 +126,7 @@ func TestDamageIsFoundAndRepaired(t *testing.T) {
 	has(t, "a declaration", call{args: data("audit", "--declare", "erased")}.good(t).stdout,
 		"erased  usher.rows.v1/0 offsets ", "missing 0, duplicated 0")
 	call{args: data("audit", "--repair")}.good(t)
-	if n := sql("SELECT count() FROM events WHERE _src_partition = 0"); n != "0" {
+	if n := sql("SELECT count() FROM events WHERE _src_partition = 0 FORMAT TSV"); n != "0" {
 		t.Errorf("%s erased events came back", n)
 	}
 }

@@ -85,7 +85,8 @@ func (k *KPI) dailySQL() string {
 		return "SELECT " + columns + all + settings
 	}
 	return "SELECT " + group + ", sum(f.n) AS n, sum(f.num) AS num, sum(f.den) AS den, sum(f.sum) AS sum,\n" +
-		"    sumMap(f.hist) AS hist" + all + "\nGROUP BY " + group + "\nHAVING sum(f.n) != 0" + settings
+		"    mapFilter((k, v) -> v != 0, sumMap(f.hist)) AS hist" + all +
+		"\nGROUP BY " + group + "\nHAVING sum(f.n) != 0" + settings
 }
 
 // aggregate is the query of daily rows over those facts of the family that the condition holds for.
@@ -108,8 +109,8 @@ func (k *KPI) aggregate(f *family, condition, sign string) string {
 	// By bucket first: adding up a map for every fact would cost five times as much.
 	const value = "assumeNotNull(f.value)"
 	return "SELECT " + group + ", sum(f.facts) AS n, CAST(NULL AS Nullable(Int64)) AS num, " +
-		"CAST(NULL AS Nullable(Int64)) AS den,\n    sum(f.total) AS sum, CAST((groupArray(f.bucket), " +
-		"groupArray(f.facts)) AS Map(Int16, Int64)) AS hist\nFROM (\nSELECT " + group + ", " +
+		"CAST(NULL AS Nullable(Int64)) AS den,\n    sum(f.total) AS sum, CAST((groupArrayIf(f.bucket, f.facts != 0), " +
+		"groupArrayIf(f.facts, f.facts != 0)) AS Map(Int16, Int64)) AS hist\nFROM (\nSELECT " + group + ", " +
 		bucket(value) + " AS bucket,\n    sum(" + weight + ") AS facts, sum(" + weight + " * toNullable(" +
 		value + ")) AS total\nFROM (" + of.SQL() + ") AS f\nGROUP BY " + group + ", bucket\n) AS f\n" +
 		"GROUP BY " + group
