@@ -27,6 +27,9 @@ const MetadataMax = 4096
 // metadataVersion begins every intent, so that a later form can be told apart.
 const metadataVersion = "u1"
 
+// againMark begins the word that holds Intent.Again.
+const againMark = "again="
+
 // Share is what one table gets of a range.
 type Share struct {
 	Table string
@@ -43,6 +46,8 @@ type Intent struct {
 	Version uint32
 	Day     schema.Day
 	Shares  []Share // in the order of schema.Tables
+	// Again counts the tokens that the engine has taken without keeping the rows: see Machine.renew.
+	Again int
 }
 
 // Encode is the commit metadata of in: words separated by spaces, readable in any Kafka tool.
@@ -52,6 +57,9 @@ func (in *Intent) Encode() (string, error) {
 		in.Epoch, in.From, in.To, in.Version, in.Day)
 	for _, s := range in.Shares {
 		fmt.Fprintf(&b, " %s:%d:%x", s.Table, s.Rows, s.Hash)
+	}
+	if in.Again > 0 {
+		fmt.Fprintf(&b, " %s%d", againMark, in.Again)
 	}
 	if b.Len() > MetadataMax {
 		return "", fmt.Errorf("cannot note the range %d-%d: its intent has %d bytes, the limit is %d",
@@ -86,6 +94,11 @@ func ParseIntent(meta string) (Intent, error) {
 	in.Version = uint32(n.parse(words[4], 10, 33))
 	in.Day = schema.Day(n.parse(words[5], 10, 17))
 	for _, w := range words[6:] {
+		if again, ok := strings.CutPrefix(w, againMark); ok {
+			in.Again = int(n.parse(again, 10, 31))
+			n.ok = n.ok && in.Again > 0
+			continue
+		}
 		parts := strings.Split(w, ":")
 		if len(parts) != 3 || parts[0] == "" {
 			return fail("bad share")
@@ -131,7 +144,7 @@ func (in *Intent) Manifest() []schema.ManifestRow {
 	return out
 }
 
-// equal reports whether two intents say the same.
+// equal reports whether two intents say the same of the range; Again is not of the range.
 func (in *Intent) equal(other *Intent) bool {
 	if in.TopicID != other.TopicID || in.From != other.From || in.To != other.To ||
 		in.Version != other.Version || in.Day != other.Day || len(in.Shares) != len(other.Shares) {

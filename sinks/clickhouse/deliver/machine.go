@@ -12,6 +12,9 @@ import (
 // abandoned by the sink after t0 + LeaseMS/2.
 const LeaseMS = 60_000
 
+// clockErrorMS is how far a sink may be wrong about ClickHouse's time; beyond it the sink refuses.
+const clockErrorMS = 5_000
+
 // ErrAlarm is the cause of every stop of a partition: going on could lose or double rows, so a
 // person must look.
 var ErrAlarm = errors.New("the partition stops")
@@ -47,8 +50,6 @@ type Action struct {
 	Table   *schema.Table
 	// Records hold the blocks of the range, for ActInsert.
 	Records []Record
-	// Again counts how often the engine has swallowed the block of ActInsert under its token.
-	Again int
 	// LeaseUntilMS and DeadlineMS are instants by ClickHouse's clock.
 	LeaseUntilMS, DeadlineMS int64
 	Err                      error
@@ -57,8 +58,8 @@ type Action struct {
 // Token is the deduplication token of an ActInsert on a partition.
 func (a *Action) Token(partition int32) string {
 	token := a.Intent.Token(partition, a.Table.Name)
-	if a.Again > 0 {
-		token += "-" + strconv.Itoa(a.Again)
+	if a.Intent.Again > 0 {
+		token += "-" + strconv.Itoa(a.Intent.Again)
 	}
 	return token
 }
@@ -77,14 +78,15 @@ type Stored struct{ Rows, Distinct uint64 }
 type phase uint8
 
 const (
-	phaseStart  phase = iota // the committed offset is not known for sure
-	phaseIdle                // known, and no range begun
-	phaseResume              // known, with an intent of an earlier attempt
-	phaseIntent              // the commit of the intent is on its way
-	phaseLook                // the range must be read back
-	phaseInsert              // blocks are missing
-	phaseDone                // the commit of the range's end is on its way
-	phaseSkip                // the same for a range without rows
+	phaseStart     phase = iota // the committed offset is not known for sure
+	phaseIdle                   // known, and no range begun
+	phaseResume                 // known, with an intent of an earlier attempt
+	phaseIntent                 // the commit of the intent is on its way
+	phaseLook                   // the range must be read back
+	phaseInsert                 // blocks are missing
+	phaseSwallowed              // blocks were acknowledged and are missing
+	phaseDone                   // the commit of the range's end is on its way
+	phaseSkip                   // the same for a range without rows
 	phaseStopped
 )
 
@@ -106,7 +108,6 @@ type Machine struct {
 	t0        int64
 	left      []*schema.Table
 	sent      bool    // all that was absent has been inserted; the range is looked at once more
-	again     int     // how often that look found a block absent
 	next      *Intent // was committed together with the end of intent
 	nextSize  int
 	nextT0    int64
@@ -134,9 +135,13 @@ func (m *Machine) CommittedOffset() int64 { return m.committed }
 // Idle reports that no range is under way and nothing waits.
 func (m *Machine) Idle() bool { return m.phase == phaseIdle && len(m.run) == 0 }
 
-// Between reports that no range is under way, so that the partition may be given up without doubt.
+// Between reports that nothing is under way, so that the partition may be given up without doubt.
 func (m *Machine) Between() bool {
-	return m.phase == phaseIdle || m.phase == phaseStart || m.phase == phaseStopped
+	switch m.phase {
+	case phaseIdle, phaseStart, phaseStopped, phaseSwallowed:
+		return true
+	}
+	return false
 }
 
 // Next says what to do now. nowMS is ClickHouse's time; flush closes a range that is not full.
@@ -152,6 +157,8 @@ func (m *Machine) Next(nowMS int64, flush bool) Action {
 		return Action{Kind: ActReadBack, Intent: m.present()}
 	case phaseInsert:
 		return m.insert(nowMS)
+	case phaseSwallowed:
+		return m.renew(nowMS)
 	case phaseStopped:
 		return Action{Kind: ActStop, Err: m.err}
 	}
@@ -174,11 +181,12 @@ func (m *Machine) begin(nowMS int64, flush bool) Action {
 		return m.stop(err)
 	}
 	m.intent, m.size = in, n
+	m.keepAgain()
 	if len(in.Shares) == 0 {
 		m.phase = phaseSkip
 		return m.commit(in.To, "")
 	}
-	m.fresh = true
+	m.fresh = m.intent.Again == 0
 	if m.weak&WeakNoIntent != 0 {
 		m.t0 = nowMS
 		m.missing(nil)
@@ -206,6 +214,32 @@ func (m *Machine) resume(nowMS int64) Action {
 			"not those that its intent names", m.intent.From, m.intent.To))
 	}
 	m.size, m.fresh = n, false
+	m.keepAgain()
+	return m.announce(nowMS)
+}
+
+// keepAgain: a commit in doubt that named another token may yet arrive.
+func (m *Machine) keepAgain() {
+	if m.announced.From == m.intent.From && m.announced.To == m.intent.To {
+		m.intent.Again = max(m.intent.Again, m.announced.Again)
+	}
+}
+
+// renew announces another token for a range whose rows the engine has acknowledged without keeping
+// them. Inserts of earlier attempts may still be on their way under the token of before, and nothing
+// but the token keeps two of them from both being stored. So the other one is used only when their
+// leases are over, and named by the intent: whoever comes next must not go back to the first, which
+// the engine may have forgotten by then.
+func (m *Machine) renew(nowMS int64) Action {
+	if nowMS < m.t0+LeaseMS+clockErrorMS {
+		return Action{Kind: ActWait}
+	}
+	if m.intent.Again == swallowedMax {
+		return m.stop(fmt.Errorf("cannot store the range %d-%d: the engine acknowledged the rows of %s "+
+			"%d times and holds none; run `usher audit`", m.intent.From, m.intent.To,
+			m.left[0].Name, swallowedMax+1))
+	}
+	m.intent.Again++
 	return m.announce(nowMS)
 }
 
@@ -225,8 +259,7 @@ func (m *Machine) announce(nowMS int64) Action {
 	if err != nil {
 		return m.stop(err)
 	}
-	m.t0, m.phase, m.announced = nowMS, phaseIntent, m.intent
-	m.sent, m.again = false, 0
+	m.t0, m.phase, m.announced, m.sent = nowMS, phaseIntent, m.intent, false
 	if m.weak&WeakOffsetFirst != 0 {
 		return m.commit(m.intent.To, "")
 	}
@@ -260,7 +293,7 @@ func (m *Machine) insert(nowMS int64) Action {
 	}
 	return Action{
 		Kind: ActInsert, Intent: m.present(), Table: m.left[0], Records: m.subset(),
-		Again: m.again, LeaseUntilMS: m.t0 + LeaseMS, DeadlineMS: m.t0 + LeaseMS/2,
+		LeaseUntilMS: m.t0 + LeaseMS, DeadlineMS: m.t0 + LeaseMS/2,
 	}
 }
 
@@ -360,7 +393,7 @@ func (m *Machine) Committed(err error) {
 		m.phase = phaseIdle
 		if m.next != nil {
 			m.intent, m.size, m.t0, m.fresh = *m.next, m.nextSize, m.nextT0, true
-			m.next, m.sent, m.again = nil, false, 0
+			m.next, m.sent = nil, false
 			m.missing(nil)
 		}
 	default:
@@ -405,11 +438,7 @@ func (m *Machine) missing(have map[string]Stored) {
 	}
 	m.phase = phaseInsert
 	if m.sent && len(m.left) > 0 {
-		if m.again++; m.again > swallowedMax {
-			m.stop(fmt.Errorf("cannot store the range %d-%d: the engine acknowledged the rows of %s "+
-				"%d times and holds none; run `usher audit`", m.intent.From, m.intent.To,
-				m.left[0].Name, m.again))
-		}
+		m.phase = phaseSwallowed
 	}
 }
 
@@ -435,8 +464,7 @@ func (m *Machine) Inserted(err error) {
 		// A kill of the engine in the middle of an insert can leave its token behind without its
 		// rows (seen on 26.7.2): the repeat under that token is acknowledged and dropped. So a
 		// range that was repeated is looked at once more, and what is absent goes in under another
-		// token. An insert of an earlier attempt that is still on its way has the first token and
-		// will be dropped as this one was.
+		// token (renew).
 		m.sent, m.phase = true, phaseLook
 	}
 }
@@ -458,6 +486,10 @@ func (m *Machine) stop(err error) Action {
 // Starving reports that the machine repeats a range whose records have not all been consumed again:
 // it needs more, however much it holds.
 func (m *Machine) Starving() bool { return m.phase == phaseResume }
+
+// Swallowed reports that rows which the engine has acknowledged are absent: the machine waits until
+// nothing of them can be on its way any more.
+func (m *Machine) Swallowed() bool { return m.phase == phaseSwallowed }
 
 // Waiting reports that consumed records are not stored yet.
 func (m *Machine) Waiting() bool { return len(m.run) > 0 }

@@ -204,11 +204,25 @@ func (w *worker) step(ctx context.Context, how ending) error {
 	case deliver.ActStop:
 		return a.Err
 	}
+	if w.machine.Swallowed() {
+		if w.fails(errSwallowed) {
+			w.log.Warn("sink: waiting", "partition", w.partition, "cause", errSwallowed)
+		}
+		w.sleep(ctx, swallowedStep)
+		return nil
+	}
 	w.failing.Store(nil) // nothing is left to do
 	w.feed()
 	w.sleep(ctx, w.patience())
 	return nil
 }
+
+// errSwallowed is why a partition waits though nothing fails.
+var errSwallowed = errors.New("ClickHouse acknowledged rows that it does not hold; they are sent again " +
+	"under another token as soon as no earlier insert of them can arrive any more (65 s)")
+
+// swallowedStep is how often that wait is looked at.
+const swallowedStep = time.Second
 
 // feed takes the pause back while the machine repeats a range that is larger than the buffer: the
 // range may have been cut under another configuration.
