@@ -208,7 +208,7 @@ type Cycle struct {
 	AskedHumanReplyAtMS  int64             // first human reply after it
 	Outcome              event.OutcomeKind // first that converts, else first of all
 	OutcomeAtMS          int64
-	MessagesToOutcome    int64 // −1: none
+	MessagesToOutcome    int64 // −1: none, or not known any more when it came
 	CSATAsked            bool
 	CSATScore, CSATScale float64 // last rating; CSATAtMS 0 = unrated
 	CSATAtMS             int64

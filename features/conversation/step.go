@@ -434,7 +434,8 @@ func (m *machine) amend(s *state, e *entry, out *found) {
 		better := converts(k) && !converts(s.outcome)
 		same := converts(k) == converts(s.outcome)
 		if s.outcomeAt == 0 || better || same && t < s.outcomeAt {
-			s.outcome, s.outcomeAt, s.toOutcome = k, t, s.messages()
+			// How many messages came before it is no longer known.
+			s.outcome, s.outcomeAt, s.toOutcome = k, t, -1
 		}
 	case kindCSAT:
 		s.csatAsked = s.csatAsked || e.sub() == 1

@@ -160,6 +160,9 @@ func TestLateEventsAmendOnly(t *testing.T) {
 		var got want
 		for _, c := range s.cycles() {
 			got = want{got.cycles + 1, c.CSATScore, c.Outcome == event.OutcomeSale, c.Voided}
+			if got.sold && c.MessagesToOutcome != -1 {
+				t.Errorf("%s: %d messages up to an outcome without a place", x.words, c.MessagesToOutcome)
+			}
 		}
 		if got != x.want {
 			t.Errorf("%s: %+v, want %+v", x.words, got, x.want)

@@ -44,8 +44,9 @@ func outcomeKPIs() []KPI {
 			Definition: "Public, not automated messages of all sides from a cycle's opening to its " +
 				"outcome.",
 			Formula: "count of messages", Unit: "messages", Source: "usher",
-			EdgeCases: "the first outcome that converts, else the first",
-			Example:   "question, offer, yes, sale: 3",
+			EdgeCases: "the first outcome that converts, else the first; none for an outcome older than the " +
+				"conversation's window, whose place among the messages is no longer known",
+			Example: "question, offer, yes, sale: 3",
 		},
 		outcomeValue(),
 		closedAs("resolved_confirmed", "confirmed"), closedAs("resolved_assumed", "assumed"),
