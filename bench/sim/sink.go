@@ -234,6 +234,10 @@ func (w *worker) loop() {
 	a := w.m.Next(now, due)
 	switch a.Kind {
 	case deliver.ActFetch:
+		if w.ended != nil { // not again
+			w.end()
+			return
+		}
 		w.fetch()
 	case deliver.ActCommit:
 		w.commit(&a)

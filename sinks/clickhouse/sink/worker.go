@@ -188,6 +188,11 @@ func (w *worker) step(ctx context.Context, how ending) error {
 	a := w.machine.Next(now, how == endDry || w.due())
 	switch a.Kind {
 	case deliver.ActFetch:
+		if how == endNext {
+			// Not again: an attempt keeps the generation that it begins in, and the next one may
+			// have given the partition to somebody else.
+			return nil
+		}
 		return w.fetch(ctx)
 	case deliver.ActCommit:
 		return w.commit(ctx, &a)
