@@ -114,12 +114,12 @@ func (w *Worker) Run(ctx context.Context) error {
 // Renews reports whether a session that ended with err is followed by another, before being how the
 // session before it ended. State that does not match is asked for once more: a worker that stood still
 // for longer than its session may have an offset of its last assignment, which others have carried on
-// from. Only who finds the very same again must refuse.
+// from. Who finds the like again at once must refuse.
 func Renews(before, err error) bool {
 	if errors.Is(err, ErrUnknownEnd) || errors.Is(err, ErrAway) {
 		return true
 	}
-	return errors.Is(err, ErrStateMismatch) && (before == nil || before.Error() != err.Error())
+	return errors.Is(err, ErrStateMismatch) && !errors.Is(before, ErrStateMismatch)
 }
 
 // session runs one client and one router.

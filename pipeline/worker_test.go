@@ -422,8 +422,7 @@ func TestRenews(t *testing.T) {
 		{"a broker away", ErrAway, ErrAway, true},
 		{"a first mismatch", nil, at(87), true},
 		{"a mismatch after another end", ErrUnknownEnd, at(87), true},
-		{"another mismatch", at(87), at(90), true},
-		{"the same mismatch", at(87), at(87), false},
+		{"a second mismatch in a row", at(87), at(90), false},
 		{"what no session changes", nil, errors.New("no right"), false},
 	} {
 		if got := Renews(x.before, x.ended); got != x.want {

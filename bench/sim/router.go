@@ -70,7 +70,7 @@ func (r *router) boot() {
 // die ends the process; another begins in its place.
 func (r *router) die(why string, downMS int64) {
 	r.w.trace("%s: dies: %s", r.name, why)
-	r.alive, r.life = false, r.life+1
+	r.alive, r.life, r.before = false, r.life+1, nil
 	r.w.after(downMS, r.boot)
 }
 
@@ -165,8 +165,8 @@ func (r *router) loop() {
 		if !pipeline.Renews(r.before, s.Err) && r.w.quiet {
 			r.w.fail("%s refuses: %v", r.name, s.Err)
 		}
-		r.before = s.Err
 		r.die(s.Err.Error(), 1_000)
+		r.before = s.Err
 		return
 	case pipeline.StepWait:
 		panic("BUG: nothing is outstanding")
