@@ -217,32 +217,12 @@ func sinceTime(since string, now time.Time) (time.Time, error) {
 
 // eachDeadLetter calls f with every dead letter that o chooses. f ends it early with errEnough.
 func (a *app) eachDeadLetter(ctx context.Context, o deadLetterOptions, f func(*deadLetter) error) error {
-	opts, done, err := a.deadLettersKafka(ctx, o.data)
+	opts, done, err := a.openKafka(ctx, o.data)
 	if err != nil {
 		return err
 	}
 	defer done()
 	return a.readDeadLetters(ctx, opts, o, f)
-}
-
-// deadLettersKafka are the options of a client of the configured Kafka, or of the broker of dir.
-func (a *app) deadLettersKafka(ctx context.Context, dir string) (opts []kgo.Opt, done func(), err error) {
-	if dir == "" {
-		if err := a.cfg.LoadSecrets(); err != nil {
-			return nil, nil, err
-		}
-		opts, err = kafkaOptions(a.cfg.Kafka)
-		return opts, func() {}, err
-	}
-	b, err := startBroker(ctx, dir)
-	if err != nil {
-		return nil, nil, err
-	}
-	return []kgo.Opt{kgo.SeedBrokers(b.Addr())}, func() {
-		if err := b.Close(); err != nil {
-			a.log.Warn("the embedded broker did not end cleanly", "error", err)
-		}
-	}, nil
 }
 
 func (a *app) readDeadLetters(ctx context.Context, opts []kgo.Opt, o deadLetterOptions,

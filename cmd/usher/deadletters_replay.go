@@ -104,7 +104,7 @@ func (a *app) newReplayer(o deadLetterOptions, opts []kgo.Opt) (r *replayer, err
 }
 
 func (a *app) replayDeadLetters(ctx context.Context, o deadLetterOptions) error {
-	opts, done, err := a.deadLettersKafka(ctx, o.data)
+	opts, done, err := a.openKafka(ctx, o.data)
 	if err != nil {
 		return err
 	}

@@ -86,7 +86,11 @@ func (a *app) openKafka(ctx context.Context, dir string) (opts []kgo.Opt, closeK
 	if err != nil {
 		return nil, nil, err
 	}
-	return []kgo.Opt{kgo.SeedBrokers(b.Addr())}, func() { _ = b.Close() }, nil
+	return []kgo.Opt{kgo.SeedBrokers(b.Addr())}, func() {
+		if err := b.Close(); err != nil {
+			a.log.Warn("the embedded broker did not end cleanly", "error", err)
+		}
+	}, nil
 }
 
 // tlsConfig reads the files that a tls section names; path is the section's.

@@ -21,9 +21,12 @@ const (
 // packed is a state in words: a bitmap of those that are not zero, then these.
 type packed [packedWords]uint64
 
-// pack answers how many words it takes. States hold no pointers, so their words are their value.
+// raw is a state as words. States hold no pointers, so their words are their value.
+func raw(s *state) *[stateWords]uint64 { return (*[stateWords]uint64)(unsafe.Pointer(s)) }
+
+// pack answers how many words it takes.
 func (p *packed) pack(s *state) int {
-	words := (*[stateWords]uint64)(unsafe.Pointer(s))
+	words := raw(s)
 	n := bitmapWords
 	for b := range bitmapWords {
 		var bitmap uint64
@@ -42,7 +45,7 @@ func (p *packed) pack(s *state) int {
 // unpack is the inverse of pack.
 func unpack(s *state, p []uint64) {
 	*s = state{}
-	words := (*[stateWords]uint64)(unsafe.Pointer(s))
+	words := raw(s)
 	n := bitmapWords
 	for b := range bitmapWords {
 		for bitmap := p[b]; bitmap != 0; bitmap &= bitmap - 1 {
@@ -98,9 +101,7 @@ func (st *baseStore) put(to *slot, s *state) {
 		to.base = st.alloc(class)
 	}
 	copy(st.words(to.base), st.packed[:n])
-	if to.lag != 0 {
-		to.lag &= baseMask
-	}
+	to.lag &= baseMask
 }
 
 // drop forgets the slot's base and what waits for it.

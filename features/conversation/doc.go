@@ -19,7 +19,7 @@
 // Everything lies in chunked slabs of structs without pointers. Bytes, held by a test:
 //
 //	slot      88   key, numbers, customer; one per conversation, and 11 to 16 of the index
-//	entry     32   × 4, 8 or 16, the smallest that fits; with seq 8 more each
+//	entry     32   × 2, 4, 6, 8, 12 or 16, the smallest that fits; with seq 8 more each
 //	state   1208   the base, from the 17th event on, kept without its zeros (bases): about 300
 //	tuple     24   dimensions, actors, targets, decisions: once per distinct value
 //

@@ -1,5 +1,7 @@
 package conversation
 
+import "unsafe"
+
 // presents keeps the latest state of the conversations that had an event lately, so that the next
 // need not fold their window anew: a direct-mapped cache, lost without harm.
 type presents struct {
@@ -26,6 +28,10 @@ func (c *presents) put(id uint32, s *state) {
 	}
 	at := c.place(id)
 	c.ids[at], c.states[at] = id, *s
+}
+
+func (c *presents) bytes() int64 {
+	return int64(len(c.states)) * int64(unsafe.Sizeof(state{})+unsafe.Sizeof(uint32(0)))
 }
 
 func (c *presents) forget(id uint32) {

@@ -89,7 +89,7 @@ func (t *Table) Len() int { return t.index.count }
 // Bytes is the memory that the state holds, free room in its chunks included.
 func (t *Table) Bytes() int64 {
 	return t.slots.chunkCount()*int64(unsafe.Sizeof(slot{})) + t.store.bytes() + t.index.bytes() +
-		t.bases.bytes() + t.convs.bytes() +
+		t.bases.bytes() + t.hot.bytes() + t.convs.bytes() +
 		t.words.bytes() + t.tuples.bytes() + t.dims.bytes()
 }
 

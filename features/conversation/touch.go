@@ -32,8 +32,9 @@ func (t *Table) Touch(keys []Key) uint64 {
 		if hot := t.hot.get(id); hot != nil {
 			sum += uint64(hot.offset + hot.lastAt)
 		} else if s.base != 0 {
-			for words := t.bases.words(s.base); len(words) > 0; words = words[8:] {
-				sum += words[0]
+			words := t.bases.words(s.base)
+			for i := 0; i < len(words); i += 8 { // eight to a cache line
+				sum += words[i]
 			}
 		}
 	}
